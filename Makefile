@@ -1,0 +1,29 @@
+PY ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+RUN = $(VENV)/.installed
+DEV = $(VENV)/.installed-dev
+
+.PHONY: install demo test check sim chaos bench serve docs clean
+install: $(RUN)
+$(RUN): requirements.lock pyproject.toml scripts/install
+	@scripts/install $(VENV) $(PY) requirements.lock
+	@touch $@
+$(DEV): requirements-dev.lock pyproject.toml scripts/install
+	@scripts/install $(VENV) $(PY) requirements-dev.lock
+	@touch $(DEV) $(RUN)
+
+demo: $(RUN)
+	@$(BIN)/python examples/demo.py
+serve: $(RUN)
+	@$(BIN)/agentstead serve
+test: $(DEV)
+	@scripts/test $(BIN)
+check: $(DEV)
+	@scripts/check $(BIN)
+sim: $(DEV)
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),)
+bench: $(DEV)
+	@$(BIN)/python -m bench
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis

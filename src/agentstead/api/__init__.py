@@ -1,0 +1,1 @@
+"""The door: the only room that knows the web framework."""

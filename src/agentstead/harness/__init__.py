@@ -1,0 +1,1 @@
+"""The mind: a pure function of the log. No clock, no network, no await."""

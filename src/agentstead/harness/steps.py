@@ -1,0 +1,77 @@
+"""What may happen next. `plan` returns steps; the worker performs them.
+
+A `Record` is writing only and never waits. The others are work, and a step that is still being done
+is planned again with the same key, so that the worker keeps it running; work whose key disappears
+from the plan is cancelled.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agentstead.wire.events.stored import Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Write these events down (first the input taken in, then the drafts), then plan again."""
+
+    take: tuple[str, ...] = ()
+    """Ids of pending input."""
+    drafts: tuple[Draft, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CallModel:
+    """Ask the model for a thread's next message. Its start is already in the log."""
+
+    thread_id: str
+    request_id: str
+    """Id of the `span.model_request_start` event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool call of the model."""
+
+    id: str
+    """The tool-use event's id; the key of everything that happens once."""
+    thread_id: str
+    kind: str
+    """builtin | mcp | custom"""
+    name: str
+    input: Mapping[str, Any]
+    provider_id: str
+    """The id under which the provider knows it (`toolu_…`)."""
+    permission: str = "allow"
+    """allow | ask | deny"""
+
+
+@dataclass(frozen=True, slots=True)
+class RunTools:
+    """Run these calls, all at once; each result is written as it comes."""
+
+    thread_id: str
+    calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTools:
+    """Make sure that these calls have ended; then write `drafts` (their results)."""
+
+    thread_id: str
+    calls: tuple[Call, ...]
+    drafts: tuple[Draft, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do now. `reason` goes to `/why`."""
+
+    reason: str
+    """idle | client | retry | terminated"""
+    wake_at: float | None = None
+    """Seconds since the epoch; only for `retry`."""
+
+
+Step = Record | CallModel | RunTools | CancelTools | Wait

@@ -1,0 +1,58 @@
+"""Identifiers: prefix + `01` + 22 base-62 characters, of which the first 8 are the time in ms.
+
+Sortable by time, unique ignoring case in practice, 29 characters for a session: safe as the name
+of a file, a DNS label or a volume.
+"""
+
+import secrets
+from collections.abc import Callable
+from typing import Protocol
+
+from agentstead.clock import Clock, SystemClock
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+AGENT = "agent"
+ENVIRONMENT = "env"
+SESSION = "sesn"
+RESOURCE = "sesrsc"
+EVENT = "sevt"
+THREAD = "sthr"
+FILE = "file"
+WORKSPACE = "wrkspc"
+KEY = "apikey"
+REQUEST = "req"
+WORKER = "worker"
+AUDIT = "audit"
+
+
+def base62(number: int, width: int) -> str:
+    """`number` in base 62, left-padded to `width` characters."""
+    digits = []
+    for _ in range(width):
+        number, rest = divmod(number, 62)
+        digits.append(ALPHABET[rest])
+    return "".join(reversed(digits))
+
+
+class Ids(Protocol):
+    """Where new identifiers come from; seeded in simulations."""
+
+    def new(self, prefix: str) -> str:
+        """A new identifier with this prefix (no underscore)."""
+        ...
+
+
+class RandomIds:
+    """Identifiers from the clock and a source of random numbers below n."""
+
+    def __init__(
+        self, clock: Clock | None = None, below: Callable[[int], int] = secrets.randbelow
+    ) -> None:
+        self.clock = clock or SystemClock()
+        self.below = below
+
+    def new(self, prefix: str) -> str:
+        """A new identifier with this prefix."""
+        stamp = base62(int(self.clock.now() * 1000), 8)
+        return f"{prefix}_01{stamp}{base62(self.below(62**14), 14)}"

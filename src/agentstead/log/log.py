@@ -1,0 +1,368 @@
+"""The contract of the log, kept by the PostgreSQL form and by `testing.MemoryLog` alike.
+
+Promises: `seq` is gapless per session from 1, assigned under the session row's lock; an append is
+all or nothing; an append of a worker carries the fence of its claim and raises `LeaseLost` when a
+newer claim exists; a queued client event keeps its id when it is taken in; nothing in the log is
+ever changed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from agentstead.wire.events.stored import Event, Pending
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on one session. A newer claim has a higher fence."""
+
+    session_id: str
+    workspace_id: str
+    fence: int
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A tool call that waits for the client."""
+
+    id: str
+    """The tool-use event's id."""
+    kind: str
+    """`confirmation` (an `ask` permission) or `custom` (the client runs it)."""
+    thread_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadRow:
+    """What `threads` repeats of a thread's log."""
+
+    id: str
+    status: str
+    usage: Mapping[str, Any] | None
+    stats: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """Columns that repeat the log; written in the transaction of the events that cause them."""
+
+    status: str
+    """idle | running | rescheduling | terminated"""
+    stop_reason: Mapping[str, Any] | None
+    """Of the last idle; None while running."""
+    asks: tuple[Ask, ...]
+    usage: Mapping[str, Any]
+    """Session usage as on the wire (core.md §12)."""
+    stats: Mapping[str, Any]
+    """At least `active_seconds`: float up to `active_since`."""
+    active_since: float | None
+    """Since when at least one thread runs; None when none does."""
+    threads: tuple[ThreadRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Give the lease back in the same transaction, unless unknown input has arrived.
+
+    `known`: ids of pending input the planner has seen and cannot take in yet. When the inbox holds
+    anything else, nothing is written at all and the append answers `refused=True`.
+    """
+
+    wake_at: float | None
+    """When the session next wants a worker; None: when input arrives."""
+    known: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What an append found and did."""
+
+    events: tuple[Event, ...]
+    """Every event after `seen`, in order: others' (e.g. `session.updated`) and one's own, with seq."""
+    inbox: tuple[Pending, ...]
+    """All input still pending, in order of arrival."""
+    refused: bool = False
+    """A park met unknown input: nothing was written (events and inbox are still current)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """A session as a worker loads it: settings, whole log (since the last snapshot), inbox."""
+
+    session_id: str
+    workspace_id: str
+    primary_thread_id: str
+    agent: Mapping[str, Any]
+    """SessionAgent snapshot as on the wire."""
+    environment: Mapping[str, Any]
+    """The environment object as on the wire, at the session's creation."""
+    resources: tuple[Mapping[str, Any], ...]
+    created_at: float
+    events: tuple[Event, ...]
+    inbox: tuple[Pending, ...]
+    attempts: int
+    """Claims in a row that ended without an append; above 3 the session stops with a reason."""
+
+
+class Log(Protocol):
+    """What a worker does with the log."""
+
+    async def claim(self, owner: str, limit: int) -> list[Lease]:
+        """Claim up to `limit` due sessions (`wake_at` reached, lease free), fair per workspace."""
+        ...
+
+    async def heartbeat(self, leases: Sequence[Lease]) -> dict[str, bool]:
+        """Renew; session id → whether it has input pending. A session missing from it is lost."""
+        ...
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Hand sessions back at once, due now (graceful stop). Stale leases are ignored."""
+        ...
+
+    async def load(self, lease: Lease) -> SessionRecord:
+        """Read a claimed session. Raises LeaseLost when the fence is stale."""
+        ...
+
+    async def append(
+        self,
+        lease: Lease,
+        entries: Sequence[Event],
+        *,
+        seen: int,
+        take: Sequence[str] = (),
+        derived: Derived,
+        park: Park | None = None,
+    ) -> Appended:
+        """Write `entries` (ids and times set, seq 0), remove `take` from the inbox, set `derived`.
+
+        `entries` holds the taken input too, at its place in the order and under its own id. An id
+        of `take` that is not in the inbox any more makes the append fail: AssertionError.
+        Raises LeaseLost on a stale fence.
+        """
+        ...
+
+    async def pending(self, session_id: str) -> tuple[Pending, ...]:
+        """All input pending, in order of arrival."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What the log knows of a tool-use event."""
+
+    id: str
+    type: str
+    """agent.tool_use | agent.mcp_tool_use | agent.custom_tool_use"""
+    permission: str | None
+    """evaluated_permission"""
+    thread_id: str
+    open: bool
+    """It still waits for the client (no answer in log or inbox)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The locked facts on which the door decides whether input is legal now."""
+
+    session_id: str
+    workspace_id: str
+    status: str
+    stop_reason: Mapping[str, Any] | None
+    archived: bool
+    primary_thread_id: str
+    threads: Mapping[str, str]
+    """thread id → status"""
+    calls: Mapping[str, CallFacts]
+    """Those asked for with `call_ids`, where they exist in this session."""
+    open_asks: tuple[Ask, ...]
+    """Asks without an answer in log or inbox."""
+    environment: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """Input to be queued, complete with id and payload as it will be echoed."""
+
+    id: str
+    type: str
+    thread_id: str | None
+    payload: Mapping[str, Any]
+    private: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the door decided to queue."""
+
+    queue: tuple[Incoming, ...]
+    starts_work: bool
+    """The session becomes `running` in the same transaction."""
+    echoes: tuple[Mapping[str, Any], ...] = field(default=())
+    """The payloads to answer with, in request order (queued ones and no-ops)."""
+
+
+Decide = Callable[[Desk], Decision]
+"""Pure; may raise a Refusal, then nothing is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """A session to be created, with its primary thread and first input, in one transaction."""
+
+    id: str
+    workspace_id: str
+    primary_thread_id: str
+    agent_id: str
+    agent_version: int
+    agent: Mapping[str, Any]
+    environment_id: str
+    environment: Mapping[str, Any]
+    title: str | None
+    metadata: Mapping[str, str]
+    resources: tuple[Mapping[str, Any], ...]
+    vault_ids: tuple[str, ...]
+    created_at: float
+    incoming: tuple[Incoming, ...]
+    """`initial_events`; when there are any the session is `running` from the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """The stored session as the door and the resources see it."""
+
+    id: str
+    workspace_id: str
+    primary_thread_id: str
+    agent_id: str
+    agent_version: int
+    agent: Mapping[str, Any]
+    environment_id: str
+    environment: Mapping[str, Any]
+    title: str | None
+    metadata: Mapping[str, str]
+    resources: tuple[Mapping[str, Any], ...]
+    vault_ids: tuple[str, ...]
+    status: str
+    stop_reason: Mapping[str, Any] | None
+    asks: tuple[Ask, ...]
+    usage: Mapping[str, Any]
+    stats: Mapping[str, Any]
+    active_since: float | None
+    created_at: float
+    updated_at: float
+    archived_at: float | None
+    terminated_at: float | None
+    # for /why
+    head_seq: int
+    wake_at: float | None
+    lease_owner: str | None
+    lease_until: float | None
+    attempts: int
+    last_event_at: float | None
+    inbox_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a route changes of a session: columns to set and events to write, in one transaction."""
+
+    columns: Mapping[str, Any]
+    """Of: title, metadata, agent, resources, status, archived_at, terminated_at. Empty: nothing."""
+    entries: tuple[Event, ...] = ()
+    """seq 0; written after the log's end."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """A page of events as stored JSON texts, ready to be spliced into a response."""
+
+    rows: tuple[str, ...]
+    """Public payloads as JSON text."""
+    last: tuple[int, int] | None
+    """Position after which the next page begins: (0, seq) in the log or (1, arrived) in the inbox."""
+    more: bool
+
+
+class Follower(Protocol):
+    """One subscriber of one session or thread; registered when handed out."""
+
+    async def next(self, timeout_seconds: float) -> bytes | None:
+        """The next SSE frame (`event: …\\ndata: …\\n\\n`), None on time-out.
+
+        Raises StopAsyncIteration when the stream is over (after `session.status_terminated` or
+        `session.deleted`, or when the subscriber was too slow and must list again).
+        """
+        ...
+
+    async def close(self) -> None:
+        """Unsubscribe."""
+        ...
+
+
+class SessionLog(Log, Protocol):
+    """What the door does with the log, beyond what workers do."""
+
+    async def create(self, new: NewSession) -> None:
+        """Insert session, primary thread and inbox rows; wake when there is input; audit row."""
+        ...
+
+    async def accept(
+        self, workspace_id: str, session_id: str, call_ids: Sequence[str], decide: Decide
+    ) -> Decision:
+        """Lock the session, let `decide` look at the desk, queue what it says, wake, publish.
+
+        When the work starts, status is `running` in the same transaction. Raises NotFound.
+        """
+        ...
+
+    async def change(
+        self, workspace_id: str, session_id: str, decide: Callable[[SessionRow], Change]
+    ) -> SessionRow:
+        """Lock the session, let `decide` look at it, write what it says; NotFound."""
+        ...
+
+    async def delete(
+        self, workspace_id: str, session_id: str, check: Callable[[SessionRow], None]
+    ) -> None:
+        """Delete the session and everything of it; open streams get `session.deleted` and end."""
+        ...
+
+    async def retrieve(self, workspace_id: str, session_id: str) -> SessionRow:
+        """One session. Raises NotFound."""
+        ...
+
+    async def page(
+        self,
+        workspace_id: str,
+        session_id: str,
+        *,
+        thread_id: str | None = None,
+        types: Sequence[str] = (),
+        created: Mapping[str, float] | None = None,
+        descending: bool = False,
+        limit: int = 1000,
+        after: tuple[int, int] | None = None,
+    ) -> EventPage:
+        """A page of a session's primary view (thread_id None) or of one thread's log.
+
+        Pending input comes last in ascending order (first in descending), is left out when a
+        `created` filter (gt, gte, lt, lte → seconds) is given.
+        """
+        ...
+
+    async def follow(
+        self,
+        workspace_id: str,
+        session_id: str,
+        *,
+        thread_id: str | None = None,
+        previews: frozenset[str] = frozenset(),
+    ) -> Follower:
+        """Subscribe; with the late-opener rule (clients.md rule 1). Raises NotFound."""
+        ...
+
+    def preview(self, lease: Lease, thread_id: str, frame: Mapping[str, Any]) -> None:
+        """Publish an `event_start` or `event_delta` payload; may be shed, never stored."""
+        ...

@@ -1,0 +1,1 @@
+"""Models: one file per provider, loaded only when used."""

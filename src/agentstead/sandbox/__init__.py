@@ -1,0 +1,1 @@
+"""Where tools run: one isolated place per session, reached by call id."""

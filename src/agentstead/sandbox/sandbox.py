@@ -1,0 +1,111 @@
+"""The contract of a sandbox provider.
+
+`call` is once-only: a known call id returns the recorded outcome or attaches to the running call.
+A sandbox outlives the worker that uses it. A call whose supervisor died in the middle raises
+`SandboxFault(kind="unknown")` and is never run again. A sandbox that cannot start raises
+`SandboxFault(kind="start")` with the last lines of what went wrong.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one sandbox may use (design §4)."""
+
+    memory_bytes: int = 1 << 30
+    processes_max: int = 256
+    cpus: float = 1.0
+    disk_bytes: int = 2 << 30
+    call_seconds: float = 120.0
+    call_seconds_max: float = 3600.0
+    output_bytes: int = 100 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A host path bound into the sandbox."""
+
+    source: str
+    target: str
+    read_only: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSpec:
+    """What a sandbox is made of."""
+
+    limits: Limits = Limits()
+    mounts: tuple[Mount, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a tool call gave: content blocks as on the wire (`text`, `image`, `document`)."""
+
+    content: tuple[Mapping[str, Any], ...]
+    is_error: bool = False
+
+    @staticmethod
+    def text(text: str, *, is_error: bool = False) -> "Outcome":
+        """An outcome of one text block."""
+        return Outcome(({"type": "text", "text": text},), is_error)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Whether sandboxes can run here, and how well they are isolated and limited."""
+
+    ok: bool
+    provider: str
+    mode: str
+    """e.g. `root: one host uid per session` or `user: shared host uid`"""
+    limits: str
+    """cgroup2 | cgroup1 | rlimits (degraded)"""
+    problems: tuple[str, ...] = ()
+    """What is wrong and what to do about it, one sentence each."""
+
+
+class Sandbox(Protocol):
+    """A kind of sandbox; one object serves all sessions of a process."""
+
+    async def probe(self) -> Probe:
+        """Start one for real and look whether it holds."""
+        ...
+
+    async def call(
+        self,
+        sandbox_id: str,
+        spec: SandboxSpec,
+        call_id: str,
+        tool: str,
+        arguments: Mapping[str, Any],
+    ) -> Outcome:
+        """Run one tool (`bash`, `read`, `write`, `edit`, `glob`, `grep`) once, starting the sandbox first where needed.
+
+        Cancelling this coroutine does not end the call inside; `cancel` does.
+        """
+        ...
+
+    async def cancel(self, sandbox_id: str, call_id: str) -> None:
+        """Make sure the call has ended: kill it if it runs, refuse it if it comes later. Idempotent."""
+        ...
+
+    async def keep(self, sandbox_ids: Iterable[str]) -> None:
+        """Renew: a sandbox that nobody has renewed for an hour ends itself."""
+        ...
+
+    async def destroy(self, sandbox_id: str) -> None:
+        """End it and delete its files. Idempotent."""
+        ...
+
+    async def reconcile(self, known: set[str]) -> list[str]:
+        """Sandboxes on this host that belong to no session in `known`; the caller destroys them."""
+        ...
+
+    async def close(self) -> None:
+        """Give back what this object holds; running sandboxes go on."""
+        ...

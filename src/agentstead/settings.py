@@ -1,0 +1,97 @@
+"""Every knob of the platform: name, unit, default and why that default.
+
+Read from the environment with the prefix `AGENTSTEAD_`; the command line overrides.
+"""
+
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_data_dir() -> Path:
+    """`/var/lib/agentstead` for root, else `~/.agentstead`."""
+    return Path("/var/lib/agentstead") if os.geteuid() == 0 else Path.home() / ".agentstead"
+
+
+class Settings(BaseSettings):
+    """All settings."""
+
+    model_config = SettingsConfigDict(env_prefix="AGENTSTEAD_", extra="ignore")
+
+    # where things are
+    host: str = "127.0.0.1"
+    port: int = 8080
+    data_dir: Path = Field(default_factory=default_data_dir)
+    database_url: str | None = None
+    """libpq URL of an external PostgreSQL; None: the embedded one under `data_dir`."""
+    base_url: str | None = None
+    """For clients (`agentstead run`): the server to talk to."""
+    api_key: SecretStr | None = None
+    """Bootstrap key (server) or the key to use (client)."""
+
+    # models
+    anthropic_api_key: SecretStr | None = None
+    anthropic_base_url: str | None = None
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str | None = None
+    """Any OpenAI-compatible URL; setting it makes the adapter available."""
+    models: dict[str, str] = {}
+    """Model name → provider, or provider:upstream-name (JSON in the environment)."""
+    model_default: str | None = None
+    """Runs every model name that nothing else maps; None: an unknown name is a 400."""
+    model_timeout_seconds: float = 600.0
+    """Between two bytes of a model's stream."""
+    max_output_tokens: int = 32_000
+    scripted_file: Path | None = None
+    """A scenario for the `scripted` provider instead of the built-in one."""
+
+    # work
+    workers: int = 1
+    worker_sessions_max: int = 500
+    """Sessions one worker drives at once; they mostly wait for a model."""
+    lease_seconds: float = 5.0
+    heartbeat_seconds: float = 1.0
+    claim_poll_seconds: float = 0.5
+    """Only a safety net: claims are woken by notices."""
+    attempts_max: int = 3
+    """Claims in a row without progress before a session stops with a reason."""
+    retries_max: int = 8
+    """Attempts of one model request after its first failure."""
+    retry_first_seconds: float = 0.5
+    retry_max_seconds: float = 30.0
+
+    # sandbox limits (defaults of every environment)
+    sandbox_memory_bytes: int = 1 << 30
+    sandbox_processes_max: int = 256
+    sandbox_cpus: float = 1.0
+    sandbox_disk_bytes: int = 2 << 30
+    sandbox_call_seconds: float = 120.0
+    sandbox_output_bytes: int = 100 << 10
+    sandbox_idle_seconds: float = 3600.0
+    """A sandbox that nobody renews for so long ends itself."""
+
+    # the door
+    request_bytes_max: int = 32 << 20
+    keepalive_seconds: float = 10.0
+    late_stream_seconds: float = 60.0
+    """A stream opened so long after an unseen turn ended still gets that turn; 0: never."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    behind_proxy: bool = False
+
+
+ANTHROPIC_KEY_FALLBACK = "ANTHROPIC_API_KEY"
+ANTHROPIC_URL_FALLBACK = "ANTHROPIC_BASE_URL"
+
+
+def load(**overrides: object) -> Settings:
+    """Settings from the environment and `overrides` (None values are left out)."""
+    given = {name: value for name, value in overrides.items() if value is not None}
+    settings = Settings(**given)  # type: ignore[arg-type]
+    if settings.anthropic_api_key is None and os.environ.get(ANTHROPIC_KEY_FALLBACK):
+        settings.anthropic_api_key = SecretStr(os.environ[ANTHROPIC_KEY_FALLBACK])
+    if settings.anthropic_base_url is None:
+        settings.anthropic_base_url = os.environ.get(ANTHROPIC_URL_FALLBACK) or None
+    return settings

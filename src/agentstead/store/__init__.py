@@ -1,0 +1,1 @@
+"""The database and the blob store: pool, embedded server, migrations, tables, audit."""

@@ -1,0 +1,1 @@
+"""The contract: shapes that rooms below the door share; no I/O."""

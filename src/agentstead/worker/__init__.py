@@ -1,0 +1,1 @@
+"""The hands' foreman: one file per step that does something."""
