@@ -147,6 +147,14 @@ class Log(Protocol):
         """All input pending, in order of arrival."""
         ...
 
+    async def due(self, timeout_seconds: float) -> None:
+        """Return when a session may be due (a notice came), or after the time-out."""
+        ...
+
+    async def news(self, session_id: str, after: int) -> None:
+        """Return when input with `arrived` > after may be pending. Level-triggered per process."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
