@@ -1,0 +1,156 @@
+"""Counters and gauges of one process, in a registry of their own.
+
+Numbers about sessions come from the events themselves (`appended`), so what is in the log is in
+the metrics. Gauges that only the database knows are set just before they are read.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from agentstead.telemetry import names
+
+CALLS_REMEMBERED_MAX = 10_000
+"""Open tool calls whose names are kept to label their results."""
+REQUESTS_REMEMBERED_MAX = 10_000
+"""Open model requests whose start is kept to time them."""
+SECONDS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+TOKEN_KINDS = {
+    "input": "input_tokens",
+    "output": "output_tokens",
+    "cache_read": "cache_read_input_tokens",
+    "cache_creation": "cache_creation_input_tokens",
+}
+RESULTS = {
+    "agent.tool_result": "tool_use_id",
+    "agent.mcp_tool_result": "mcp_tool_use_id",
+    "user.custom_tool_result": "custom_tool_use_id",
+}
+FOREIGN = {"agent.mcp_tool_use": "mcp", "agent.custom_tool_use": "custom"}
+"""Tools whose names users choose are counted under one label each."""
+
+
+class Appendable(Protocol):
+    """What is read of an event."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def type(self) -> str:
+        """Its type."""
+        ...
+
+    @property
+    def payload(self) -> Mapping[str, Any]:
+        """Its public fields."""
+        ...
+
+    @property
+    def at(self) -> float:
+        """When, in seconds since the epoch."""
+        ...
+
+
+class Metrics:
+    """The metrics of this process."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = self._counter(names.REQUESTS, "Requests.", "method", "route", "status")
+        self.request_seconds = Histogram(
+            names.REQUEST_SECONDS,
+            "Time to the end of an answer.",
+            ["route"],
+            registry=self.registry,
+        )
+        self.events = self._counter(names.EVENTS, "Events appended.", "type")
+        self.sessions = self._gauge(names.SESSIONS, "Sessions not archived.", "state")
+        self.claims = self._counter(names.CLAIMS, "Sessions claimed.")
+        self.leases_lost = self._counter(names.LEASES_LOST, "Appends refused for a newer claim.")
+        self.model_requests = self._counter(names.MODEL_REQUESTS, "Model requests.", "outcome")
+        self.model_seconds = Histogram(
+            names.MODEL_SECONDS,
+            "Time of a model request.",
+            buckets=SECONDS_BUCKETS,
+            registry=self.registry,
+        )
+        self.tokens = self._counter(names.MODEL_TOKENS, "Tokens.", "kind")
+        self.tool_calls = self._counter(names.TOOL_CALLS, "Tool results.", "tool", "outcome")
+        self.subscribers = self._gauge(names.SUBSCRIBERS, "Open event streams.")
+        self.oldest_due = self._gauge(names.OLDEST_DUE, "Longest wait of a due session.")
+        self._calls: dict[str, str] = {}
+        self._starts: dict[str, float] = {}
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def request(self, method: str, route: str, status: int, seconds: float | None) -> None:
+        """Count an answered request; `seconds` None: a stream, which is not timed."""
+        self.requests.labels(method, route, str(status)).inc()
+        if seconds is not None:
+            self.request_seconds.labels(route).observe(seconds)
+
+    def claimed(self, count: int) -> None:
+        """Count sessions claimed."""
+        self.claims.inc(count)
+
+    def lease_lost(self) -> None:
+        """Count an append that a newer claim refused."""
+        self.leases_lost.inc()
+
+    def appended(self, events: Iterable[Appendable]) -> None:
+        """Count events just appended, and what they say of model requests and tool calls."""
+        for event in events:
+            self.events.labels(event.type).inc()
+            if event.type == "agent.tool_use" or event.type in FOREIGN:
+                tool = FOREIGN.get(event.type) or str(event.payload["name"])
+                remember(self._calls, event.id, tool, CALLS_REMEMBERED_MAX)
+            elif event.type in RESULTS:
+                self._answered(event)
+            elif event.type == "span.model_request_start":
+                remember(self._starts, event.id, event.at, REQUESTS_REMEMBERED_MAX)
+            elif event.type == "span.model_request_end":
+                self._model_request_ended(event)
+
+    def _answered(self, event: Appendable) -> None:
+        tool = self._calls.pop(str(event.payload.get(RESULTS[event.type])), "unknown")
+        self.tool_calls.labels(tool, "error" if event.payload.get("is_error") else "ok").inc()
+
+    def _model_request_ended(self, event: Appendable) -> None:
+        self.model_requests.labels("error" if event.payload.get("is_error") else "ok").inc()
+        started = self._starts.pop(str(event.payload.get("model_request_start_id")), None)
+        if started is not None:
+            self.model_seconds.observe(max(0.0, event.at - started))
+        usage = event.payload.get("model_usage") or {}
+        for kind, field in TOKEN_KINDS.items():
+            self.tokens.labels(kind).inc(usage.get(field) or 0)
+
+    def census(self, sessions: Mapping[str, int], oldest_due_seconds: float) -> None:
+        """Set what only the database knows."""
+        for state in ("idle", "running", "rescheduling", "terminated"):
+            self.sessions.labels(state).set(sessions.get(state, 0))
+        self.oldest_due.set(oldest_due_seconds)
+
+    def render(self) -> bytes:
+        """All of it in the text format of Prometheus."""
+        return generate_latest(self.registry)
+
+
+Value = TypeVar("Value")
+
+
+def remember(kept: dict[str, Value], key: str, value: Value, maximum: int) -> None:
+    """Keep a value, forgetting the oldest beyond `maximum` (its end was written elsewhere)."""
+    kept[key] = value
+    if len(kept) > maximum:
+        del kept[next(iter(kept))]

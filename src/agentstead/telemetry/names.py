@@ -1,0 +1,35 @@
+"""Every name the platform is watched by: metrics, their labels, and keys of log lines.
+
+A metric's name ends with its unit or `_total`. Labels never hold a session's id, a user's text or
+a tool's arguments: the number of series stays small whatever the platform is used for.
+"""
+
+REQUESTS = "agentstead_http_requests_total"
+"""Requests answered, by `method`, `route` (its template) and `status`."""
+REQUEST_SECONDS = "agentstead_http_request_duration_seconds"
+"""Time to the end of the answer, by `route`; streams are left out."""
+EVENTS = "agentstead_events_appended_total"
+"""Events that workers of this process appended, by `type`."""
+SESSIONS = "agentstead_sessions"
+"""Sessions that are not archived, by `state`."""
+CLAIMS = "agentstead_claims_total"
+"""Sessions that workers of this process claimed."""
+LEASES_LOST = "agentstead_leases_lost_total"
+"""Appends refused since another worker holds the session."""
+MODEL_REQUESTS = "agentstead_model_requests_total"
+"""Model requests, by `outcome` (ok, error)."""
+MODEL_SECONDS = "gen_ai_client_operation_duration_seconds"
+"""Time of a model request from its start event to its end event."""
+MODEL_TOKENS = "gen_ai_client_token_usage_total"
+"""Tokens, by `kind` (input, output, cache_read, cache_creation)."""
+TOOL_CALLS = "agentstead_tool_calls_total"
+"""Tool results, by `tool` and `outcome` (ok, error)."""
+SUBSCRIBERS = "agentstead_sse_subscribers"
+"""Open event streams of this process."""
+OLDEST_DUE = "agentstead_session_oldest_due_seconds"
+"""How long the longest-waiting session has been due without a worker; 0: none."""
+
+SESSION_ID = "session_id"
+"""Key of a log line: the session it is about."""
+WORKER = "worker"
+"""Key of a log line: the worker that wrote it."""
