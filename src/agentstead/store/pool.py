@@ -1,0 +1,128 @@
+"""The database: a pool of connections and three ways to ask.
+
+Promises: every statement outside of `transaction` commits by itself; a lost or refused connection
+is a `StoreFault` of kind `unavailable` (retryable), never a driver's error. Parameters are `%s` or
+`%(name)s`. `json` columns come back parsed; who needs the stored bytes selects `column::text`.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
+
+from agentstead.errors import StoreFault
+
+Params = Sequence[Any] | Mapping[str, Any]
+Connection = AsyncConnection[DictRow]
+
+CONNECT_SECONDS = 10.0
+"""For a first or a free connection; beyond it the database counts as unavailable."""
+
+
+@contextmanager
+def faults() -> Iterator[None]:
+    """Turn the loss of the database into a StoreFault."""
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed) as error:
+        if isinstance(error, psycopg.OperationalError) and not lost(error):
+            raise
+        raise StoreFault(
+            f"The database is not available: {error}", kind="unavailable", retryable=True
+        ) from error
+
+
+def lost(error: psycopg.OperationalError) -> bool:
+    """Whether it says that the connection is gone (a lock time-out or full disk is none)."""
+    state = error.sqlstate
+    return state is None or state.startswith(("08", "57P"))
+
+
+class Transaction:
+    """Statements that become true together, or not at all."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def fetch(self, sql: str, params: Params = ()) -> list[dict[str, Any]]:
+        """All rows."""
+        with faults():
+            cursor = await self.connection.execute(sql.encode(), params or None)
+            return await cursor.fetchall()
+
+    async def fetch_one(self, sql: str, params: Params = ()) -> dict[str, Any] | None:
+        """The first row, None when there is none."""
+        with faults():
+            cursor = await self.connection.execute(sql.encode(), params or None)
+            return await cursor.fetchone()
+
+    async def execute(self, sql: str, params: Params = ()) -> int:
+        """Run a statement; how many rows it touched."""
+        with faults():
+            cursor = await self.connection.execute(sql.encode(), params or None)
+            return cursor.rowcount
+
+
+class Database:
+    """A pool of connections to one PostgreSQL database."""
+
+    def __init__(self, url: str, pool: AsyncConnectionPool[Connection]) -> None:
+        self.url = url
+        self.pool = pool
+
+    @classmethod
+    async def open(cls, url: str, *, connections_max: int = 10) -> "Database":
+        """Connect; StoreFault when the database cannot be reached."""
+        pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            url,
+            connection_class=AsyncConnection[DictRow],
+            kwargs={"autocommit": True, "row_factory": dict_row},
+            min_size=1,
+            max_size=connections_max,
+            timeout=CONNECT_SECONDS,
+            open=False,
+            name="agentstead",
+        )
+        try:
+            with faults():
+                await pool.open(wait=True, timeout=CONNECT_SECONDS)
+        except StoreFault:
+            await pool.close()
+            raise
+        return cls(url, pool)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.pool.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """One connection of the pool, in autocommit."""
+        with faults():
+            async with self.pool.connection() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """One transaction: committed at the end, rolled back by an exception."""
+        async with self.connection() as connection, connection.transaction():
+            yield Transaction(connection)
+
+    async def fetch(self, sql: str, params: Params = ()) -> list[dict[str, Any]]:
+        """All rows."""
+        async with self.connection() as connection:
+            return await Transaction(connection).fetch(sql, params)
+
+    async def fetch_one(self, sql: str, params: Params = ()) -> dict[str, Any] | None:
+        """The first row, None when there is none."""
+        async with self.connection() as connection:
+            return await Transaction(connection).fetch_one(sql, params)
+
+    async def execute(self, sql: str, params: Params = ()) -> int:
+        """Run a statement; how many rows it touched."""
+        async with self.connection() as connection:
+            return await Transaction(connection).execute(sql, params)
