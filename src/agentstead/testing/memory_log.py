@@ -1,0 +1,265 @@
+"""A log in memory that keeps the contract of the real one: for tests and simulations.
+
+One object is the database; every worker and every door of a test shares it. Fence, gapless `seq`,
+refusal to park over unknown input, leases with an end, fair claims and attempts behave as in
+PostgreSQL; both are held to one contract suite. Not kept: streams (`follow`) and pages.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from agentstead.clock import Clock
+from agentstead.errors import LeaseLost, NotFound
+from agentstead.log.log import (
+    Appended,
+    Change,
+    Decide,
+    Decision,
+    Derived,
+    Incoming,
+    Lease,
+    NewSession,
+    Park,
+    SessionRecord,
+    SessionRow,
+)
+from agentstead.testing.memory_session import MemorySession, through_json
+from agentstead.wire.events.stored import Event, Pending
+
+LEASE_SECONDS = 5.0
+
+
+class MemoryLog:
+    """The log of all sessions of a test."""
+
+    def __init__(self, clock: Clock, lease_seconds: float = LEASE_SECONDS) -> None:
+        self.clock = clock
+        self.lease_seconds = lease_seconds
+        self.sessions: dict[str, MemorySession] = {}
+        self.arrived = 0
+        self.waiting: set[asyncio.Future[None]] = set()
+        """Whoever waits for a notice; woken by every notice, and looks again."""
+        self.previews: list[tuple[Lease, str, Mapping[str, Any]]] = []
+
+    # what workers do
+
+    async def claim(self, owner: str, limit: int) -> list[Lease]:
+        """Claim due sessions: the longest due first, workspaces taking turns."""
+        now = self.clock.now()
+        queues: dict[str, list[MemorySession]] = defaultdict(list)
+        for session in self.sessions.values():
+            if self._is_due(session, now):
+                queues[session.row.workspace_id].append(session)
+        for queue in queues.values():
+            queue.sort(key=lambda each: each.row.wake_at or 0.0, reverse=True)
+        leases: list[Lease] = []
+        while queues and len(leases) < limit:
+            for workspace in list(queues):
+                if len(leases) < limit:
+                    leases.append(self._lease(queues[workspace].pop(), owner, now))
+                if not queues[workspace]:
+                    del queues[workspace]
+        return leases
+
+    def _is_due(self, session: MemorySession, now: float) -> bool:
+        row = session.row
+        free = session.lease is None or (row.lease_until or 0.0) <= now
+        return row.wake_at is not None and row.wake_at <= now and free
+
+    def _lease(self, session: MemorySession, owner: str, now: float) -> Lease:
+        session.fence += 1
+        session.lease = Lease(session.row.id, session.row.workspace_id, session.fence, owner)
+        session.update(
+            lease_owner=owner,
+            lease_until=now + self.lease_seconds,
+            attempts=session.row.attempts + 1,
+        )
+        return session.lease
+
+    async def heartbeat(self, leases: Sequence[Lease]) -> dict[str, bool]:
+        """Renew the leases that still hold."""
+        now = self.clock.now()
+        alive = {}
+        for lease in leases:
+            session = self.sessions.get(lease.session_id)
+            if session is not None and session.lease == lease:
+                session.update(lease_until=now + self.lease_seconds)
+                alive[lease.session_id] = bool(session.inbox)
+        return alive
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Hand sessions back, due now; an orderly return is no failed attempt."""
+        for lease in leases:
+            session = self.sessions.get(lease.session_id)
+            if session is not None and session.lease == lease:
+                self._give_back(session)
+                session.update(wake_at=self.clock.now(), attempts=max(0, session.row.attempts - 1))
+                self._notice()
+
+    async def load(self, lease: Lease) -> SessionRecord:
+        """Read a claimed session."""
+        return self._held(lease).record()
+
+    async def append(
+        self,
+        lease: Lease,
+        entries: Sequence[Event],
+        *,
+        seen: int,
+        take: Sequence[str] = (),
+        derived: Derived,
+        park: Park | None = None,
+    ) -> Appended:
+        """Write, all or nothing, under the fence."""
+        session = self._held(lease)
+        stays = [pending for pending in session.inbox if pending.id not in take]
+        if park is not None and any(pending.id not in park.known for pending in stays):
+            return Appended(tuple(session.events[seen:]), tuple(session.inbox), refused=True)
+        session.remove(take)
+        session.write(entries)
+        self._derive(session, derived)
+        session.update(attempts=0)
+        if park is not None:
+            self._give_back(session)
+            session.update(wake_at=park.wake_at)
+            self._notice()
+        return Appended(tuple(session.events[seen:]), tuple(session.inbox))
+
+    def _derive(self, session: MemorySession, derived: Derived) -> None:
+        now = self.clock.now()
+        terminated = derived.status == "terminated"
+        session.update(
+            status=derived.status,
+            stop_reason=through_json(derived.stop_reason),
+            asks=derived.asks,
+            usage=through_json(derived.usage),
+            stats=through_json(derived.stats),
+            active_since=derived.active_since,
+            terminated_at=(session.row.terminated_at or now) if terminated else None,
+            updated_at=now,
+        )
+        session.threads.update({thread.id: thread for thread in derived.threads})
+
+    def _held(self, lease: Lease) -> MemorySession:
+        session = self.sessions.get(lease.session_id)
+        if session is None or session.lease != lease:
+            raise LeaseLost
+        return session
+
+    @staticmethod
+    def _give_back(session: MemorySession) -> None:
+        session.lease = None
+        session.update(lease_owner=None, lease_until=None)
+
+    async def pending(self, session_id: str) -> tuple[Pending, ...]:
+        """All input pending."""
+        session = self.sessions.get(session_id)
+        return tuple(session.inbox) if session is not None else ()
+
+    async def due(self, timeout_seconds: float) -> None:
+        """Return when a session is due or a notice came, or after the time-out."""
+        now = self.clock.now()
+        if any(self._is_due(session, now) for session in self.sessions.values()):
+            return
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._next_notice()
+        except TimeoutError:
+            return
+
+    async def news(self, session_id: str, after: int) -> None:
+        """Return when newer input is pending, or when the session is gone."""
+        while (session := self.sessions.get(session_id)) is not None:
+            if any(pending.arrived > after for pending in session.inbox):
+                return
+            await self._next_notice()
+
+    async def _next_notice(self) -> None:
+        notice: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiting.add(notice)
+        try:
+            await notice
+        finally:
+            self.waiting.discard(notice)
+
+    def _notice(self) -> None:
+        """Wake everybody who waits for something; each looks for himself."""
+        for notice in self.waiting:
+            if not notice.done():
+                notice.set_result(None)
+
+    # what the door does
+
+    async def create(self, new: NewSession) -> None:
+        """Insert a session with its primary thread and first input."""
+        assert new.id not in self.sessions, f"{new.id} exists"
+        session = MemorySession.begin(new)
+        self.sessions[new.id] = session
+        for incoming in new.incoming:
+            self._queue(session, incoming)
+
+    async def accept(
+        self, workspace_id: str, session_id: str, call_ids: Sequence[str], decide: Decide
+    ) -> Decision:
+        """Let `decide` look at the desk and queue what it says."""
+        session = self._owned(workspace_id, session_id)
+        decision = decide(session.desk(call_ids))
+        if decision.starts_work:
+            since = session.row.active_since
+            session.update(
+                status="running",
+                stop_reason=None,
+                active_since=self.clock.now() if since is None else since,
+            )
+        for incoming in decision.queue:
+            self._queue(session, incoming)
+        return decision
+
+    def _queue(self, session: MemorySession, incoming: Incoming) -> None:
+        now = self.clock.now()
+        self.arrived += 1
+        session.queue(incoming, self.arrived, now)
+        wake_at = session.row.wake_at
+        session.update(wake_at=now if wake_at is None else min(now, wake_at), updated_at=now)
+        self._notice()
+
+    async def change(
+        self, workspace_id: str, session_id: str, decide: Callable[[SessionRow], Change]
+    ) -> SessionRow:
+        """Let `decide` look at the row and write what it says."""
+        session = self._owned(workspace_id, session_id)
+        change = decide(session.seen())
+        if change.columns or change.entries:
+            columns = through_json(dict(change.columns))
+            if "resources" in columns:
+                columns["resources"] = tuple(columns["resources"])
+            session.update(**columns, updated_at=self.clock.now())
+            session.write(change.entries)
+            session.audit.append("change")
+            self._notice()
+        return session.seen()
+
+    async def delete(
+        self, workspace_id: str, session_id: str, check: Callable[[SessionRow], None]
+    ) -> None:
+        """Delete a session and everything of it."""
+        session = self._owned(workspace_id, session_id)
+        check(session.seen())
+        del self.sessions[session_id]
+        self._notice()
+
+    async def retrieve(self, workspace_id: str, session_id: str) -> SessionRow:
+        """One session."""
+        return self._owned(workspace_id, session_id).seen()
+
+    def preview(self, lease: Lease, thread_id: str, frame: Mapping[str, Any]) -> None:
+        """Keep what would be streamed of a message in the making."""
+        self.previews.append((lease, thread_id, dict(frame)))
+
+    def _owned(self, workspace_id: str, session_id: str) -> MemorySession:
+        session = self.sessions.get(session_id)
+        if session is None or session.row.workspace_id != workspace_id:
+            raise NotFound(f"There is no session {session_id}.")
+        return session
