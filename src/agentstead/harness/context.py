@@ -1,0 +1,155 @@
+"""From a thread's conversation to a model request that every provider accepts.
+
+Always valid: roles alternate and begin with the user, each tool use is followed by its result at
+once and in order, no block is empty. The prefix (tools, system) is stable and carries prompt-cache
+marks, as does the end of the conversation.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agentstead.harness.permission import BUILTINS, builtin_policy
+from agentstead.harness.thread import Item, Thread
+
+CACHE = {"type": "ephemeral"}
+NO_OUTPUT = "(no output)"
+
+SANDBOX_NOTE = """\
+You work in a sandbox of your own: a Linux system where you are the user `agent` without root \
+rights. Your working directory is /workspace; it and everything in it stays until the session ends. \
+/mnt/user and /tmp are writable too. Put what you want to hand over into /mnt/session/outputs. The \
+sandbox has no network: connections fail, and downloads are not possible."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolText:
+    """What a model is told of a built-in tool."""
+
+    description: str
+    input_schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is sent, in the shape of the Messages API."""
+
+    system: tuple[Mapping[str, Any], ...]
+    messages: tuple[Mapping[str, Any], ...]
+    tools: tuple[Mapping[str, Any], ...]
+
+
+def build(thread: Thread, builtins: Mapping[str, ToolText]) -> Prompt:
+    """The request for a thread's next message; `builtins` are those the platform can offer."""
+    tools = offered_tools(thread.agent["tools"], builtins)
+    if tools:
+        tools[-1] = {**tools[-1], "cache_control": CACHE}
+    in_sandbox = any(builtin_policy(thread.agent["tools"], name) for name in builtins)
+    return Prompt(system(thread.agent, in_sandbox), messages(thread.transcript), tuple(tools))
+
+
+def offered_tools(
+    tools: Sequence[Mapping[str, Any]], builtins: Mapping[str, ToolText]
+) -> list[Mapping[str, Any]]:
+    """The definitions of every tool this agent has, built-in ones first, in a stable order."""
+    offered: list[Mapping[str, Any]] = [
+        {
+            "name": name,
+            "description": builtins[name].description,
+            "input_schema": builtins[name].input_schema,
+        }
+        for name in BUILTINS
+        if name in builtins and builtin_policy(tools, name) is not None
+    ]
+    offered += [
+        {
+            "name": tool["name"],
+            "description": tool["description"],
+            "input_schema": tool["input_schema"],
+        }
+        for tool in tools
+        if tool["type"] == "custom"
+    ]
+    return offered
+
+
+def system(agent: Mapping[str, Any], in_sandbox: bool) -> tuple[Mapping[str, Any], ...]:
+    """The platform's note, then the agent's own words."""
+    texts = [SANDBOX_NOTE] if in_sandbox else []
+    if agent.get("system"):
+        texts.append(agent["system"])
+    blocks: list[Mapping[str, Any]] = [{"type": "text", "text": text} for text in texts]
+    if blocks:
+        blocks[-1] = {**blocks[-1], "cache_control": CACHE}
+    return tuple(blocks)
+
+
+def messages(transcript: Sequence[Item]) -> tuple[Mapping[str, Any], ...]:
+    """User and assistant messages in turn."""
+    written: list[dict[str, Any]] = []
+    for group in grouped(transcript):
+        if group[0].kind == "assistant":
+            blocks = [block for item in group for block in item.blocks if not is_empty(block)]
+            role = "assistant"
+        else:
+            uses = used_ids(written[-1]) if written else ()
+            blocks = user_blocks(group, uses)
+            role = "user"
+        if not blocks:
+            continue
+        if written and written[-1]["role"] == role:
+            written[-1]["content"].extend(blocks)
+        else:
+            written.append({"role": role, "content": blocks})
+    for message in [entry for entry in written if entry["role"] == "user"][-2:]:
+        message["content"][-1] = {**message["content"][-1], "cache_control": CACHE}
+    return tuple(written)
+
+
+def grouped(transcript: Sequence[Item]) -> list[list[Item]]:
+    """Runs of assistant items and runs of everything else."""
+    groups: list[list[Item]] = []
+    for item in transcript:
+        same = groups and (groups[-1][0].kind == "assistant") == (item.kind == "assistant")
+        if same:
+            groups[-1].append(item)
+        else:
+            groups.append([item])
+    return groups
+
+
+def used_ids(message: Mapping[str, Any]) -> tuple[str, ...]:
+    """The tool uses of an assistant message, in order."""
+    return tuple(block["id"] for block in message["content"] if block["type"] == "tool_use")
+
+
+def user_blocks(group: Sequence[Item], uses: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The results in the order of their uses, then the input in the order it came."""
+    results = {item.provider_id: item for item in group if item.kind == "result"}
+    blocks: list[Mapping[str, Any]] = []
+    for use in uses:
+        item = results[use]
+        content = [block for block in item.blocks if not is_empty(block)]
+        blocks.append(
+            {
+                "type": "tool_result",
+                "tool_use_id": use,
+                "content": content or [{"type": "text", "text": NO_OUTPUT}],
+                **({"is_error": True} if item.is_error else {}),
+            }
+        )
+    for item in group:
+        if item.kind == "result":
+            continue
+        shown = [block for block in item.blocks if not is_empty(block)]
+        if item.kind == "system":
+            shown = [
+                {"type": "text", "text": f"<system>{block['text']}</system>"} for block in shown
+            ]
+        blocks.extend(shown)
+    return blocks
+
+
+def is_empty(block: Mapping[str, Any]) -> bool:
+    """A text block without anything in it, which providers refuse."""
+    return block["type"] == "text" and not block["text"].strip()

@@ -1,0 +1,409 @@
+"""What a session's log amounts to: `fold(state, event) -> state`.
+
+The state after n events is the fold over the first n; a worker keeps it while it holds the claim.
+Nothing here looks at a clock: times come from the events.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agentstead.harness import usage
+from agentstead.harness.retry import RetryPolicy
+from agentstead.harness.steps import Call
+from agentstead.harness.thread import Item, RequestFault, Thread
+from agentstead.wire.events.stored import Event, Pending
+
+DEFAULT_RETRY = RetryPolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything the planner looks at."""
+
+    session_id: str
+    primary_id: str
+    agent: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    created_at: float
+    threads: Mapping[str, Thread]
+    offered: tuple[str, ...] = ()
+    """Built-in tools this platform can offer."""
+    retry: RetryPolicy = DEFAULT_RETRY
+    attempts: int = 0
+    """Claims in a row without an append, and how many are too many."""
+    attempts_max: int = 10
+    status: str = "idle"
+    stop_reason: Mapping[str, Any] | None = None
+    quiet: bool = True
+    """Nothing has been written since the last `session.status_idle` (or at all)."""
+    inbox: tuple[Pending, ...] = ()
+    seq: int = 0
+    """Of the last event folded that came from the log."""
+    last_at: float = 0.0
+    ordinal: int = 0
+    usage: Mapping[str, int] | None = None
+    active_seconds: float = 0.0
+    active_since: float | None = None
+
+    @property
+    def primary(self) -> Thread:
+        """The primary thread."""
+        return self.threads[self.primary_id]
+
+    def active_at(self, now: float) -> float:
+        """Seconds in which at least one thread ran."""
+        if self.active_since is None:
+            return self.active_seconds
+        return self.active_seconds + max(now - self.active_since, 0.0)
+
+    def with_thread(self, thread: Thread) -> "State":
+        """The same with this thread in its new form."""
+        return replace(self, threads={**self.threads, thread.id: thread})
+
+    def with_inbox(self, inbox: tuple[Pending, ...]) -> "State":
+        """The same with this input pending."""
+        return self if inbox == self.inbox else replace(self, inbox=inbox)
+
+    def owner_of(self, call_id: str) -> Thread | None:
+        """The thread that has this call open."""
+        for thread in self.threads.values():
+            if thread.find(call_id):
+                return thread
+        return None
+
+
+def initial(
+    *,
+    session_id: str,
+    primary_id: str,
+    agent: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    created_at: float,
+    offered: tuple[str, ...] = (),
+    retry: RetryPolicy = DEFAULT_RETRY,
+    attempts: int = 0,
+    attempts_max: int = 10,
+) -> State:
+    """The state of a session before its first event."""
+    primary = Thread(primary_id, agent, None, created_at)
+    return State(
+        session_id=session_id,
+        primary_id=primary_id,
+        agent=agent,
+        environment=environment,
+        created_at=created_at,
+        threads={primary_id: primary},
+        offered=offered,
+        retry=retry,
+        attempts=attempts,
+        attempts_max=attempts_max,
+    )
+
+
+def fold(state: State, event: Event) -> State:
+    """The state after one more event."""
+    handler = HANDLERS.get(event.type)
+    if handler is None:
+        assert event.type in INERT, f"fold does not know {event.type}"
+    else:
+        state = handler(state, event)
+    return replace(
+        state,
+        seq=max(state.seq, event.seq),
+        last_at=max(state.last_at, event.at),
+        inbox=tuple(entry for entry in state.inbox if entry.id != event.id)
+        if state.inbox
+        else state.inbox,
+        quiet=event.type == "session.status_idle"
+        or (state.quiet and (event.type in INERT or not event.primary)),
+    )
+
+
+def fold_all(state: State, events: Iterable[Event]) -> State:
+    """The state after all of them."""
+    for event in events:
+        state = fold(state, event)
+    return state
+
+
+# Client input
+
+
+def user_message(state: State, event: Event) -> State:
+    """Input for the thread it is in."""
+    thread = state.threads[event.thread_id]
+    return state.with_thread(thread.with_input(tuple(event.payload["content"])))
+
+
+def system_message(state: State, event: Event) -> State:
+    """Instructions in mid-conversation; they start nothing."""
+    thread = state.threads[event.thread_id]
+    item = Item("system", tuple(event.payload["content"]))
+    return state.with_thread(replace(thread, transcript=(*thread.transcript, item)))
+
+
+def user_interrupt(state: State, event: Event) -> State:
+    """Stops one thread, or all of them."""
+    target = event.payload.get("session_thread_id")
+    for thread in tuple(state.threads.values()):
+        if target is not None and thread.id != target:
+            continue
+        if thread.busy or thread.open or thread.request_id:
+            stopped_thread = replace(
+                thread, interrupted=True, fault=None, failures=0, retry_at=None
+            )
+            state = state.with_thread(stopped_thread)
+    return state
+
+
+def user_tool_confirmation(state: State, event: Event) -> State:
+    """The client allows or denies an ask."""
+    call_id = event.payload["tool_use_id"]
+    thread = state.owner_of(call_id)
+    if thread is None:
+        return state
+    result, message = event.payload["result"], event.payload.get("deny_message")
+    return state.with_thread(thread.with_confirmation(call_id, result, message))
+
+
+def answered(key: str) -> Callable[[State, Event], State]:
+    """A call has its result; `key` names the link to the tool-use event."""
+
+    def handler(state: State, event: Event) -> State:
+        call_id = event.payload[key]
+        thread = state.owner_of(call_id)
+        if thread is None:
+            return state
+        blocks = tuple(event.payload.get("content") or ())
+        is_error = bool(event.payload.get("is_error"))
+        return state.with_thread(thread.with_result(call_id, blocks, is_error=is_error))
+
+    return handler
+
+
+# The model's doings
+
+
+def request_started(state: State, event: Event) -> State:
+    """A model request begins."""
+    return state.with_thread(state.threads[event.thread_id].with_request(event.id))
+
+
+def request_ended(state: State, event: Event) -> State:
+    """A model request ended: well, with a fault, or by an interruption."""
+    thread = state.threads[event.thread_id]
+    private = event.private or {}
+    if "layout" in private:
+        thread = thread.with_answer(tuple(private["layout"]))
+        counts = private["usage"]
+        refusal = private.get("stop_details") or {} if private["stop_reason"] == "refusal" else None
+        thread = replace(
+            thread,
+            refusal=refusal,
+            full=private["stop_reason"] == "context_window",
+            usage=usage.add(thread.usage, counts),
+            context_tokens=sum(
+                int(counts.get(name) or 0)
+                for name in (
+                    "input_tokens",
+                    "cache_read_input_tokens",
+                    "cache_creation_input_tokens",
+                    "output_tokens",
+                )
+            ),
+        )
+        state = replace(state, usage=usage.add(state.usage, counts))
+    elif "fault" in private:
+        fault = private["fault"]
+        thread = replace(
+            thread,
+            request_id=None,
+            failures=thread.failures + 1,
+            fault=RequestFault(
+                event_id=event.id,
+                kind=fault["kind"],
+                message=fault["message"],
+                retryable=fault["retryable"],
+                retry_after=fault.get("retry_after"),
+                at=event.at,
+            ),
+        )
+    else:
+        thread = replace(thread, request_id=None)
+    return state.with_thread(thread)
+
+
+def agent_message(state: State, event: Event) -> State:
+    """Text of the request in the making."""
+    thread = state.threads[event.thread_id]
+    return state.with_thread(replace(thread, partial_texts=tuple(event.payload["content"])))
+
+
+def tool_use(kind: str) -> Callable[[State, Event], State]:
+    """The model calls a tool."""
+
+    def handler(state: State, event: Event) -> State:
+        thread = state.threads[event.thread_id]
+        call = Call(
+            id=event.id,
+            thread_id=thread.id,
+            kind=kind,
+            name=event.payload["name"],
+            input=event.payload["input"],
+            provider_id=(event.private or {})["provider_id"],
+            permission=event.payload.get("evaluated_permission") or "allow",
+        )
+        state = replace(state, ordinal=state.ordinal + 1)
+        return state.with_thread(thread.with_call(call, state.ordinal))
+
+    return handler
+
+
+# Threads
+
+
+def thread_created(state: State, event: Event) -> State:
+    """A child thread; its agent is in the private part."""
+    agent = (event.private or {})["agent"]
+    child = Thread(event.payload["session_thread_id"], agent, event.thread_id, event.at)
+    return state.with_thread(child)
+
+
+def thread_message_received(state: State, event: Event) -> State:
+    """A message from another thread is input like a client's."""
+    thread = state.threads[event.thread_id]
+    return state.with_thread(thread.with_input(tuple(event.payload["content"])))
+
+
+def thread_running(state: State, event: Event) -> State:
+    """The thread works."""
+    thread = state.threads[event.payload["session_thread_id"]]
+    return state.with_thread(replace(thread.moved("running", event.at), stop_reason=None))
+
+
+def thread_rescheduled(state: State, event: Event) -> State:
+    """The thread waits for a retry."""
+    thread = state.threads[event.payload["session_thread_id"]]
+    return state.with_thread(thread.moved("rescheduling", event.at))
+
+
+def thread_idle(state: State, event: Event) -> State:
+    """The thread's turn is over, or it waits for the client."""
+    thread = state.threads[event.payload["session_thread_id"]]
+    return state.with_thread(
+        replace(
+            thread.moved("idle", event.at),
+            stop_reason=event.payload["stop_reason"],
+            interrupted=False,
+            needs_model=False,
+            fault=None,
+            failures=0,
+            retry_at=None,
+            refusal=None,
+            full=False,
+        )
+    )
+
+
+def thread_terminated(state: State, event: Event) -> State:
+    """The thread takes no more input."""
+    thread = state.threads[event.payload["session_thread_id"]]
+    return state.with_thread(replace(thread.moved("terminated", event.at), open=()))
+
+
+# The session
+
+
+def session_running(state: State, event: Event) -> State:
+    """A turn begins, or a retry."""
+    since = event.at if state.active_since is None else state.active_since
+    return replace(state, status="running", stop_reason=None, active_since=since)
+
+
+def stopped(status: str) -> Callable[[State, Event], State]:
+    """The session leaves `running`."""
+
+    def handler(state: State, event: Event) -> State:
+        return replace(
+            state,
+            status=status,
+            stop_reason=event.payload.get("stop_reason"),
+            active_seconds=state.active_at(event.at),
+            active_since=None,
+        )
+
+    return handler
+
+
+def session_error(state: State, event: Event) -> State:
+    """A retry has been decided on, when the private part says so."""
+    private = event.private or {}
+    if "retry_at" not in private:
+        return state
+    thread = state.threads[event.thread_id]
+    return state.with_thread(
+        replace(thread, fault=None, retry_at=private["retry_at"], needs_model=True)
+    )
+
+
+def session_updated(state: State, event: Event) -> State:
+    """New tools or servers apply from the next turn."""
+    agent = event.payload.get("agent")
+    if agent is None:
+        return state
+    return replace(state.with_thread(replace(state.primary, agent=agent)), agent=agent)
+
+
+Handler = Callable[[State, Event], State]
+
+HANDLERS: Mapping[str, Handler] = {
+    "user.message": user_message,
+    "user.interrupt": user_interrupt,
+    "user.tool_confirmation": user_tool_confirmation,
+    "user.custom_tool_result": answered("custom_tool_use_id"),
+    "user.tool_result": answered("tool_use_id"),
+    "system.message": system_message,
+    "agent.message": agent_message,
+    "agent.tool_use": tool_use("builtin"),
+    "agent.mcp_tool_use": tool_use("mcp"),
+    "agent.custom_tool_use": tool_use("custom"),
+    "agent.tool_result": answered("tool_use_id"),
+    "agent.mcp_tool_result": answered("mcp_tool_use_id"),
+    "agent.thread_message_received": thread_message_received,
+    "span.model_request_start": request_started,
+    "span.model_request_end": request_ended,
+    "session.thread_created": thread_created,
+    "session.thread_status_running": thread_running,
+    "session.thread_status_rescheduled": thread_rescheduled,
+    "session.thread_status_idle": thread_idle,
+    "session.thread_status_terminated": thread_terminated,
+    "session.status_running": session_running,
+    "session.status_rescheduled": stopped("rescheduling"),
+    "session.status_idle": stopped("idle"),
+    "session.status_terminated": stopped("terminated"),
+    "session.error": session_error,
+    "session.updated": session_updated,
+}
+
+INERT = frozenset(
+    {
+        "agent.thinking",
+        "agent.thread_context_compacted",
+        "agent.thread_message_sent",
+        "session.usage",
+        "session.deleted",
+        "user.define_outcome",
+        "span.outcome_evaluation_start",
+        "span.outcome_evaluation_ongoing",
+        "span.outcome_evaluation_end",
+        "workflow_run.created",
+        "workflow_run.status_running",
+        "workflow_run.status_idle",
+        "workflow_run.phase_started",
+        "workflow_run.phase_ended",
+        "workflow_run.error",
+        "workflow_run.status_ended",
+    }
+)
+"""Known, and on purpose without effect on what happens next."""
