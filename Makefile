@@ -1,3 +1,4 @@
+# Two commands matter: `make demo` and `make test`. Another interpreter: make PY=python3.12 VENV=.venv312 test
 PY ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -23,7 +24,11 @@ check: $(DEV)
 	@scripts/check $(BIN)
 sim: $(DEV)
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),)
+chaos: $(DEV)
+	@$(BIN)/python -m pytest -q -s -p no:randomly tests/crash
 bench: $(DEV)
 	@$(BIN)/python -m bench
+docs: $(DEV)
+	@$(BIN)/python scripts/docs.py
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache
