@@ -151,8 +151,11 @@ class Log(Protocol):
         """Return when a session may be due (a notice came), or after the time-out."""
         ...
 
-    async def news(self, session_id: str, after: int) -> None:
-        """Return when input with `arrived` > after may be pending. Level-triggered per process."""
+    async def news(self, session_id: str, after: int) -> int:
+        """Return when input with `arrived` > after may be pending, and the arrival heard of.
+
+        Level-triggered per process: pass the answer as the next `after`, or it returns at once.
+        """
         ...
 
 

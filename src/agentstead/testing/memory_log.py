@@ -169,12 +169,14 @@ class MemoryLog:
         except TimeoutError:
             return
 
-    async def news(self, session_id: str, after: int) -> None:
-        """Return when newer input is pending, or when the session is gone."""
+    async def news(self, session_id: str, after: int) -> int:
+        """The latest arrival, once newer input is pending or the session is gone."""
         while (session := self.sessions.get(session_id)) is not None:
-            if any(pending.arrived > after for pending in session.inbox):
-                return
+            latest = max((pending.arrived for pending in session.inbox), default=0)
+            if latest > after:
+                return latest
             await self._next_notice()
+        return after
 
     async def _next_notice(self) -> None:
         notice: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -1,0 +1,226 @@
+"""Ask a model for a thread's next message.
+
+Deltas go out as previews as they come; what is written down is the whole message at its end, in one
+append with the end of the request. A failure is written down too: the planner decides on it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from agentstead import ids as prefixes
+from agentstead.errors import ProviderFault, Refusal
+from agentstead.harness import context, permission
+from agentstead.harness.drafts import NO_USAGE
+from agentstead.harness.state import State
+from agentstead.harness.steps import CallModel
+from agentstead.harness.thread import Thread
+from agentstead.log.log import Lease
+from agentstead.providers.provider import (
+    Done,
+    ModelRequest,
+    Part,
+    TextDelta,
+    TextStart,
+    ThinkingStart,
+)
+from agentstead.wire.events.stored import Draft
+from agentstead.worker.load import tool_texts
+from agentstead.worker.world import Model, World
+
+CHARACTERS_PER_TOKEN = 4
+"""A rough measure, for what the provider has not counted yet."""
+
+
+async def call_model(world: World, lease: Lease, state: State, step: CallModel) -> list[Draft]:
+    """Perform the step; the events that end it. Raises nothing that a provider causes."""
+    thread = state.threads[step.thread_id]
+    answer = Answer(world, lease, state, thread, step.request_id)
+    try:
+        model = world.models.resolve(thread.agent["model"]["id"])
+        request = model_request(world, thread, model)
+        check_fits(thread, request, model)
+        async for part in model.provider.stream(request):
+            answer.receive(part)
+        if answer.done is None:
+            raise ProviderFault("The model's stream ended early.", kind="cut", retryable=True)
+    except ProviderFault as fault:
+        return [answer.failed(fault)]
+    except Refusal as refusal:
+        return [answer.failed(ProviderFault(refusal.message, kind="invalid"))]
+    return answer.drafts(answer.done)
+
+
+def model_request(world: World, thread: Thread, model: Model) -> ModelRequest:
+    """The request in the provider's terms."""
+    prompt = context.build(thread, tool_texts(world))
+    config = thread.agent["model"]
+    effort = (config.get("effort") or {}).get("type")
+    able = model.capabilities
+    return ModelRequest(
+        model=model.upstream,
+        system=prompt.system,
+        messages=prompt.messages,
+        tools=prompt.tools,
+        max_tokens=min(world.pace.max_output_tokens, able.max_output_tokens),
+        effort=effort if effort in able.efforts else None,
+        speed=config.get("speed") or "standard",
+    )
+
+
+def check_fits(thread: Thread, request: ModelRequest, model: Model) -> None:
+    """Refuse what the provider would refuse, or worse, shorten on its own."""
+    window = model.capabilities.context_window
+    if thread.context_tokens * 2 < window and len(request.messages) < window // 2000:
+        return
+    size = len(json.dumps([request.system, request.messages, request.tools]))
+    if max(thread.context_tokens, size // (CHARACTERS_PER_TOKEN * 2)) >= window:
+        raise ProviderFault(
+            f"The conversation does not fit the model's context window of {window} tokens, and "
+            "compaction is not available yet. Start a new session.",
+            kind="too_long",
+        )
+
+
+@dataclass(slots=True)
+class Answer:
+    """A message in the making: passes on its deltas, then becomes events."""
+
+    world: World
+    lease: Lease
+    state: State
+    thread: Thread
+    request_id: str
+    message_id: str | None = None
+    thinking_ids: list[str] = field(default_factory=list)
+    done: Done | None = None
+
+    def receive(self, part: Part) -> None:
+        """Take the next part of the stream."""
+        assert self.done is None, "a provider went on after its Done"
+        match part:
+            case TextStart(index):
+                self.text(index, "")
+            case TextDelta(index, text):
+                self.text(index, text)
+            case ThinkingStart():
+                event_id = self.world.ids.new(prefixes.EVENT)
+                self.thinking_ids.append(event_id)
+                self.start("agent.thinking", event_id)
+            case Done():
+                self.done = part
+
+    def text(self, index: int, text: str) -> None:
+        """More text of the message."""
+        if self.message_id is None:
+            self.message_id = self.world.ids.new(prefixes.EVENT)
+            self.start("agent.message", self.message_id)
+        content = {"type": "text", "text": text}
+        delta = {"type": "content_delta", "index": index, "content": content}
+        self.preview({"type": "event_delta", "event_id": self.message_id, "delta": delta})
+
+    def start(self, kind: str, event_id: str) -> None:
+        """Announce an event to come."""
+        self.preview({"type": "event_start", "event": {"type": kind, "id": event_id}})
+
+    def preview(self, frame: Mapping[str, Any]) -> None:
+        """Publish; previews may be lost."""
+        self.world.previews.preview(self.lease, self.thread.id, frame)
+
+    @property
+    def primary(self) -> bool:
+        """Whether the thread is the primary one."""
+        return self.thread.id == self.state.primary_id
+
+    def failed(self, fault: ProviderFault) -> Draft:
+        """The end of a request that failed."""
+        private = {
+            "fault": {
+                "kind": fault.kind,
+                "message": fault.message,
+                "retryable": fault.retryable,
+                "retry_after": fault.retry_after,
+            }
+        }
+        fields = {
+            "model_request_start_id": self.request_id,
+            "is_error": True,
+            "model_usage": dict(NO_USAGE),
+        }
+        return Draft(
+            "span.model_request_end", self.thread.id, fields, private, primary=self.primary
+        )
+
+    def drafts(self, done: Done) -> list[Draft]:
+        """Thinking, text and tool calls of a whole message, and the end of the request."""
+        layout: list[Mapping[str, Any]] = []
+        texts: list[Mapping[str, Any]] = []
+        calls: list[Draft] = []
+        thinking: list[Draft] = []
+        for block in done.content:
+            if block["type"] == "text":
+                layout.append({"type": "text", "text_index": len(texts)})
+                texts.append({"type": "text", "text": block["text"]})
+            elif block["type"] == "tool_use":
+                layout.append({"type": "tool_use", "call_index": len(calls)})
+                calls.append(self.tool_use(block))
+            else:
+                layout.append(block)
+                thinking.append(self.thinking(len(thinking)))
+        if not any(text["text"].strip() for text in texts):
+            layout = [entry for entry in layout if "text_index" not in entry]
+            texts = []
+        message = (
+            [Draft("agent.message", self.thread.id, {"content": texts}, id=self.message_id)]
+            if texts
+            else []
+        )
+        if not self.primary:
+            message = [
+                Draft(d.type, d.thread_id, d.fields, id=d.id, primary=False) for d in message
+            ]
+        return [*thinking, *message, *calls, self.ended(done, layout)]
+
+    def thinking(self, number: int) -> Draft:
+        """The signal that the model thought; what it thought is kept in the request's end."""
+        known = self.thinking_ids[number] if number < len(self.thinking_ids) else None
+        return Draft("agent.thinking", self.thread.id, id=known, primary=self.primary)
+
+    def tool_use(self, block: Mapping[str, Any]) -> Draft:
+        """A tool call with its verdict."""
+        tools = self.thread.agent["tools"]
+        verdict = permission.judge(tools, self.state.offered, block["name"])
+        fields: dict[str, Any] = {"name": block["name"], "input": block["input"]}
+        if verdict.kind != "custom":
+            fields["evaluated_permission"] = verdict.permission
+            if verdict.evaluation is not None:
+                fields["evaluation"] = verdict.evaluation
+        awaits_client = verdict.kind == "custom" or verdict.permission == "ask"
+        fields["session_thread_id"] = None if self.primary else self.thread.id
+        return Draft(
+            "agent.custom_tool_use" if verdict.kind == "custom" else "agent.tool_use",
+            self.thread.id,
+            fields,
+            {"provider_id": block["id"]},
+            primary=self.primary or awaits_client,
+        )
+
+    def ended(self, done: Done, layout: Sequence[Mapping[str, Any]]) -> Draft:
+        """The end of a request that went well."""
+        usage = asdict(done.usage)
+        fields = {
+            "model_request_start_id": self.request_id,
+            "is_error": False,
+            "model_usage": {name: usage[name] for name in NO_USAGE},
+        }
+        private = {
+            "layout": list(layout),
+            "usage": usage,
+            "stop_reason": done.stop_reason,
+            "stop_details": done.stop_details,
+            "model": done.model,
+        }
+        return Draft(
+            "span.model_request_end", self.thread.id, fields, private, primary=self.primary
+        )

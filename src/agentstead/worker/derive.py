@@ -1,0 +1,48 @@
+"""The columns that repeat the log, from the folded state."""
+
+from typing import Any
+
+from agentstead.harness import usage
+from agentstead.harness.state import State
+from agentstead.harness.thread import Thread
+from agentstead.log.log import Ask, Derived, ThreadRow
+
+
+def derive(state: State) -> Derived:
+    """What the session's and its threads' rows say after `state`'s last event."""
+    asks = [
+        (entry.ordinal, Ask(entry.call.id, kind_of_ask(entry.call.kind), thread.id))
+        for thread in state.threads.values()
+        for entry in thread.blocking
+    ]
+    return Derived(
+        status=state.status,
+        stop_reason=state.stop_reason,
+        asks=tuple(ask for _, ask in sorted(asks, key=lambda pair: pair[0])),
+        usage=usage.on_wire(state.usage, state.active_at(state.last_at)),
+        stats={"active_seconds": state.active_seconds},
+        active_since=state.active_since,
+        threads=tuple(thread_row(thread) for thread in state.threads.values()),
+    )
+
+
+def kind_of_ask(kind: str) -> str:
+    """How the client answers."""
+    return "custom" if kind == "custom" else "confirmation"
+
+
+def thread_row(thread: Thread) -> ThreadRow:
+    """What `threads` shows; usage and stats are null until there are any."""
+    stats: dict[str, Any] | None = None
+    if thread.first_running_at is not None:
+        stats = {
+            "active_seconds": round(thread.active_seconds, 3),
+            "active_since": thread.active_since,
+            "startup_seconds": 0.0
+            if thread.parent_id
+            else round(max(thread.first_running_at - thread.created_at, 0.0), 3),
+        }
+    shown = None
+    if thread.stop_reason is not None or thread.status == "terminated":
+        shown = usage.on_wire(thread.usage, thread.active_seconds)
+    return ThreadRow(thread.id, thread.status, shown, stats)

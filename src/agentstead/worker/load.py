@@ -1,0 +1,40 @@
+"""A claimed session's state: read from the log, then folded."""
+
+from agentstead.harness.context import ToolText
+from agentstead.harness.permission import BUILTINS
+from agentstead.harness.retry import RetryPolicy
+from agentstead.harness.state import State, fold_all, initial
+from agentstead.log.log import Lease, SessionRecord
+from agentstead.worker.world import World
+
+
+async def load(world: World, lease: Lease) -> State:
+    """Read and fold. Raises LeaseLost."""
+    return from_record(world, await world.log.load(lease))
+
+
+def from_record(world: World, record: SessionRecord) -> State:
+    """The state of a session as it was read."""
+    state = initial(
+        session_id=record.session_id,
+        primary_id=record.primary_thread_id,
+        agent=record.agent,
+        environment=record.environment,
+        created_at=record.created_at,
+        offered=tuple(name for name in BUILTINS if name in world.tools),
+        retry=RetryPolicy(
+            retries_max=world.pace.retries_max,
+            first_seconds=world.pace.retry_first_seconds,
+            max_seconds=world.pace.retry_max_seconds,
+        ),
+        attempts=record.attempts,
+        attempts_max=world.pace.attempts_max,
+    )
+    return fold_all(state, record.events).with_inbox(record.inbox)
+
+
+def tool_texts(world: World) -> dict[str, ToolText]:
+    """What models are told of the built-in tools."""
+    return {
+        name: ToolText(tool.description, tool.input_schema) for name, tool in world.tools.items()
+    }

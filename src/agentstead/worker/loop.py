@@ -1,0 +1,151 @@
+"""A worker: claims due sessions, drives many at once, keeps its leases, hands back when stopped.
+
+It holds no state that matters: what it knows of a session can be folded again by another one.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from agentstead.errors import Fault, LeaseLost
+from agentstead.log.log import Lease
+from agentstead.worker.turn import Turn
+from agentstead.worker.world import World
+
+KEEP_SECONDS = 60.0
+"""How often the sandboxes of driven sessions are renewed."""
+
+log = structlog.get_logger("agentstead.worker")
+
+
+class Worker:
+    """Runs until it is stopped or cancelled."""
+
+    def __init__(self, world: World, owner: str) -> None:
+        self.world = world
+        self.owner = owner
+        self.turns: dict[str, tuple[Turn, asyncio.Task[None]]] = {}
+        self.stopping = asyncio.Event()
+        self.room = asyncio.Event()
+        """Set when a turn has ended."""
+
+    async def run(self) -> None:
+        """Claim and drive. An error of the worker itself ends it; one of a session does not."""
+        beat = asyncio.ensure_future(self.beat())
+        try:
+            while not self.stopping.is_set():
+                if beat.done():
+                    beat.result()
+                await self.claim()
+        finally:
+            beat.cancel()
+            await asyncio.gather(beat, return_exceptions=True)
+            await self.hand_back()
+
+    async def stop(self) -> None:
+        """Ask the worker to end: `run` hands its sessions back at once and returns."""
+        self.stopping.set()
+        self.room.set()
+
+    async def claim(self) -> None:
+        """Claim what is due and there is room for; wait when there is nothing."""
+        room = self.world.pace.sessions_max - len(self.turns)
+        leases: list[Lease] = []
+        if room > 0:
+            try:
+                leases = await self.world.log.claim(self.owner, min(room, 50))
+            except Fault as fault:
+                log.warning("claim failed", error=fault.message)
+                await self.world.clock.sleep(self.world.pace.claim_poll_seconds)
+                return
+        for lease in leases:
+            await self.begin(lease)
+        if not leases:
+            await self.rest(room)
+
+    async def rest(self, room: int) -> None:
+        """Until a session may be due, a turn has ended (when full), or the worker is stopped."""
+        stop = asyncio.ensure_future(self.stopping.wait())
+        if room > 0:
+            due = self.world.log.due(self.world.pace.claim_poll_seconds)
+            wait: asyncio.Future[object] = asyncio.ensure_future(due)  # type: ignore[arg-type]
+        else:
+            self.room.clear()
+            wait = asyncio.ensure_future(self.room.wait())  # type: ignore[assignment]
+        try:
+            await asyncio.wait({stop, wait}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            wait.cancel()
+            await asyncio.gather(stop, wait, return_exceptions=True)
+
+    async def begin(self, lease: Lease) -> None:
+        """Drive a claimed session in a task of its own."""
+        known = self.turns.get(lease.session_id)
+        if known is not None:  # an own lease ran out, and was claimed anew
+            known[1].cancel()
+            await asyncio.gather(known[1], return_exceptions=True)
+        turn = Turn(self.world, lease)
+        task = asyncio.ensure_future(self.drive(turn))
+        self.turns[lease.session_id] = (turn, task)
+        task.add_done_callback(self.ended(lease.session_id, turn))
+
+    def ended(self, session_id: str, turn: Turn) -> Callable[[asyncio.Task[None]], None]:
+        """Forget a turn that is over."""
+
+        def forget(_: asyncio.Task[None]) -> None:
+            known = self.turns.get(session_id)
+            if known is not None and known[0] is turn:
+                del self.turns[session_id]
+            self.room.set()
+
+        return forget
+
+    async def drive(self, turn: Turn) -> None:
+        """One turn, to its end or to whatever stops it."""
+        session_id = turn.lease.session_id
+        try:
+            await turn.run()
+        except LeaseLost:
+            log.info("lease lost", session_id=session_id)
+        except Fault as fault:
+            log.warning("turn put off", session_id=session_id, error=fault.message)
+        except Exception:
+            log.exception("turn crashed", session_id=session_id)
+
+    async def beat(self) -> None:
+        """Renew all leases once a second; drop what was lost, nudge what has input."""
+        since_keep = 0.0
+        while True:
+            await self.world.clock.sleep(self.world.pace.heartbeat_seconds)
+            turns = dict(self.turns)
+            if not turns:
+                continue
+            leases = [turn.lease for turn, _ in turns.values()]
+            try:
+                alive = await self.world.log.heartbeat(leases)
+            except Fault as fault:
+                log.warning("heartbeat failed", error=fault.message)
+                continue
+            for session_id, (turn, task) in turns.items():
+                if session_id not in alive:
+                    task.cancel()
+                elif alive[session_id]:
+                    turn.nudged.set()
+            since_keep += self.world.pace.heartbeat_seconds
+            if since_keep >= KEEP_SECONDS:
+                since_keep = 0.0
+                await self.world.sandbox.keep(tuple(turns))
+
+    async def hand_back(self) -> None:
+        """End every turn and give its session to whoever wants it."""
+        turns = dict(self.turns)
+        for _, task in turns.values():
+            task.cancel()
+        await asyncio.gather(*(task for _, task in turns.values()), return_exceptions=True)
+        if turns:
+            try:
+                await self.world.log.release([turn.lease for turn, _ in turns.values()])
+            except Fault as fault:
+                log.warning("sessions could not be handed back", error=fault.message)

@@ -1,0 +1,57 @@
+"""Run tool calls, and make sure that they have ended. Once-only execution is the sandbox's promise."""
+
+from agentstead.errors import Fault, SandboxFault
+from agentstead.harness.state import State
+from agentstead.harness.steps import Call, CancelTools
+from agentstead.sandbox.sandbox import Outcome, SandboxSpec
+from agentstead.tools.tool import ToolCall
+from agentstead.wire.events.stored import Draft
+from agentstead.worker.world import World
+
+
+async def run_tool(world: World, state: State, call: Call) -> list[Draft]:
+    """Run one call; its result. Whatever goes wrong with the tool is a result too."""
+    tool = world.tools.get(call.name)
+    if tool is None:
+        outcome = Outcome.text(f"There is no tool named {call.name} here.", is_error=True)
+    else:
+        try:
+            outcome = await tool.run(
+                ToolCall(
+                    id=call.id,
+                    session_id=state.session_id,
+                    input=call.input,
+                    sandbox=world.sandbox,
+                    spec=SandboxSpec(limits=world.limits),
+                )
+            )
+        except Fault as fault:
+            outcome = Outcome.text(explanation(fault), is_error=True)
+    fields = {
+        "tool_use_id": call.id,
+        "content": [dict(block) for block in outcome.content],
+        "is_error": outcome.is_error,
+    }
+    primary = call.thread_id == state.primary_id
+    return [Draft("agent.tool_result", call.thread_id, fields, primary=primary)]
+
+
+def explanation(fault: Fault) -> str:
+    """What the model is told of a fault of the platform's."""
+    if isinstance(fault, SandboxFault):
+        if fault.kind == "start":
+            return f"The sandbox could not be started: {fault.message}"
+        if fault.kind == "unknown":
+            return (
+                "The outcome of this call is not known: it was started, and the place where it ran "
+                "was lost before it ended. It has not been run again. Look at what it may have "
+                f"changed before you repeat it. ({fault.message})"
+            )
+    return f"The tool failed: {fault.message}"
+
+
+async def cancel_tools(world: World, state: State, step: CancelTools) -> list[Draft]:
+    """End these calls wherever they run, then give their results."""
+    for call in step.calls:
+        await world.sandbox.cancel(state.session_id, call.id)
+    return list(step.drafts)

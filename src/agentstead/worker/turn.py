@@ -1,0 +1,152 @@
+"""Drive one claimed session until it waits: plan, write down, do, and again.
+
+The world is touched on behalf of a session only here. Everything is appended under the fence before
+anything else happens; a lost lease ends the turn at once and another worker carries on.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from agentstead.harness.plan import plan
+from agentstead.harness.state import State, fold, fold_all
+from agentstead.harness.steps import Record, Step, Wait
+from agentstead.log.log import Appended, Lease, Park
+from agentstead.wire.events.stored import Draft, Event, Pending
+from agentstead.worker.derive import derive
+from agentstead.worker.load import load
+from agentstead.worker.stamp import Stamp
+from agentstead.worker.step_tasks import StepTasks
+from agentstead.worker.world import World
+
+
+class Turn:
+    """A claimed session being driven."""
+
+    def __init__(self, world: World, lease: Lease) -> None:
+        self.world = world
+        self.lease = lease
+        self.stamp = Stamp(world.clock, world.ids)
+        self.nudged = asyncio.Event()
+        """Set when input may have arrived."""
+        self.heard = 0
+        """The latest arrival of input that has been looked at."""
+
+    async def run(self) -> None:
+        """Until the session is parked. Raises LeaseLost and StoreFault."""
+        self.state = await load(self.world, self.lease)
+        self.see(self.state.inbox)
+        outcomes: list[Draft] = []
+        async with StepTasks(self.world, self.lease) as tasks:
+            listener: asyncio.Task[int] | None = None
+            try:
+                while True:
+                    steps = await self.settle(tasks, outcomes)
+                    if steps is None:
+                        return
+                    tasks.start(self.state, steps)
+                    if listener is None or listener.done():
+                        news = self.world.log.news(self.lease.session_id, self.heard)
+                        listener = asyncio.ensure_future(news)
+                    await self.wait(tasks, listener, steps)
+                    outcomes = tasks.finished()
+            finally:
+                if listener is not None:
+                    listener.cancel()
+                    await asyncio.gather(listener, return_exceptions=True)
+
+    async def settle(self, tasks: StepTasks, outcomes: Sequence[Draft]) -> tuple[Step, ...] | None:
+        """Write the outcomes and all that follows from them; the work to do, or None when parked."""
+        while True:
+            state, entries = self.with_drafts(self.state, outcomes)
+            taken: list[str] = []
+            while True:
+                steps = plan(state, self.stamp.now(state))
+                records = [step for step in steps if isinstance(step, Record)]
+                if not records:
+                    break
+                for record in records:
+                    state, written = self.perform(state, record)
+                    entries += written
+                    taken += record.take
+            await tasks.keep(steps)
+            idle = not tasks.tasks and all(isinstance(step, Wait) for step in steps)
+            park = Park(wake_at(steps), frozenset(p.id for p in state.inbox)) if idle else None
+            if not entries and park is None:
+                return steps
+            appended = await self.world.log.append(
+                self.lease,
+                entries,
+                seen=self.state.seq,
+                take=taken,
+                derived=derive(state),
+                park=park,
+            )
+            known = {pending.id for pending in state.inbox}
+            if appended.refused:
+                self.state = self.caught_up(self.state, (), appended)
+                continue
+            self.state = self.caught_up(state, entries, appended)
+            if park is not None:
+                return None
+            if all(pending.id in known for pending in appended.inbox):
+                return steps
+            outcomes = ()
+
+    def with_drafts(self, state: State, drafts: Sequence[Draft]) -> tuple[State, list[Event]]:
+        """The state after these drafts, and the events they become."""
+        events = self.stamp.drafts(drafts, state)
+        return fold_all(state, events), events
+
+    def perform(self, state: State, record: Record) -> tuple[State, list[Event]]:
+        """Take input in and write drafts, in the state only; the append follows."""
+        written: list[Event] = []
+        by_id = {pending.id: pending for pending in state.inbox}
+        for pending_id in record.take:
+            event = self.stamp.taken(by_id[pending_id], state)
+            state = fold(state, event)
+            written.append(event)
+        state, events = self.with_drafts(state, record.drafts)
+        return state, [*written, *events]
+
+    def caught_up(self, state: State, own: Sequence[Event], appended: Appended) -> State:
+        """`state` with what others wrote in between, and with what is pending now."""
+        mine = {event.id for event in own}
+        others = [event for event in appended.events if event.id not in mine]
+        state = fold_all(state, others)
+        self.see(appended.inbox)
+        last = appended.events[-1].seq if appended.events else state.seq
+        return replace(state, seq=last).with_inbox(appended.inbox)
+
+    async def wait(
+        self, tasks: StepTasks, listener: asyncio.Task[int], steps: tuple[Step, ...]
+    ) -> None:
+        """Until a task has ended, input may have arrived, or a retry is due."""
+        nudge = asyncio.ensure_future(self.nudged.wait())
+        waits: list[asyncio.Future[object]] = [*tasks.tasks.values(), nudge, listener]  # type: ignore[list-item]
+        due = wake_at(steps)
+        if due is not None:
+            delay = max(due - self.world.clock.now(), 0.0)
+            waits.append(asyncio.ensure_future(self.world.clock.sleep(delay)))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for extra in (nudge, *waits[len(tasks.tasks) + 2 :]):
+                extra.cancel()
+        if self.nudged.is_set() or listener.done():
+            self.nudged.clear()
+            if listener.done():
+                self.heard = max(self.heard, listener.result())
+            pending = await self.world.log.pending(self.lease.session_id)
+            self.see(pending)
+            self.state = self.state.with_inbox(pending)
+
+    def see(self, inbox: Sequence[Pending]) -> None:
+        """Remember how far the input has been looked at."""
+        self.heard = max(self.heard, *(pending.arrived for pending in inbox), 0)
+
+
+def wake_at(steps: Sequence[Step]) -> float | None:
+    """When a retry is due."""
+    times = [step.wake_at for step in steps if isinstance(step, Wait) and step.wake_at is not None]
+    return min(times, default=None)
