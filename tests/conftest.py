@@ -1,3 +1,3 @@
-"""What every test shares: the meaning of a skip. Fixtures live in tests/support, imported where used."""
+"""What every test shares: the meaning of a skip. Fixtures live in tests/support."""
 
-pytest_plugins = ["tests.support.strict"]
+pytest_plugins = ["tests.support.strict", "tests.support.postgres"]
