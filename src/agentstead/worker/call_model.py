@@ -43,12 +43,13 @@ async def call_model(world: World, lease: Lease, state: State, step: CallModel) 
         check_fits(thread, request, model)
         async for part in model.provider.stream(request):
             answer.receive(part)
-        if answer.done is None:
-            raise ProviderFault("The model's stream ended early.", kind="cut", retryable=True)
     except ProviderFault as fault:
         return [answer.failed(fault)]
     except Refusal as refusal:
         return [answer.failed(ProviderFault(refusal.message, kind="invalid"))]
+    if answer.done is None:
+        cut = ProviderFault("The model's stream ended early.", kind="cut", retryable=True)
+        return [answer.failed(cut)]
     return answer.drafts(answer.done)
 
 

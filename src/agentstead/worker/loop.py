@@ -66,19 +66,26 @@ class Worker:
 
     async def rest(self, room: int) -> None:
         """Until a session may be due, a turn has ended (when full), or the worker is stopped."""
-        stop = asyncio.ensure_future(self.stopping.wait())
-        if room > 0:
-            due = self.world.log.due(self.world.pace.claim_poll_seconds)
-            wait: asyncio.Future[object] = asyncio.ensure_future(due)  # type: ignore[arg-type]
-        else:
-            self.room.clear()
-            wait = asyncio.ensure_future(self.room.wait())  # type: ignore[assignment]
+        waits = [
+            asyncio.ensure_future(self.stopping.wait()),
+            asyncio.ensure_future(self.due() if room > 0 else self.full()),
+        ]
         try:
-            await asyncio.wait({stop, wait}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            stop.cancel()
-            wait.cancel()
-            await asyncio.gather(stop, wait, return_exceptions=True)
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    async def due(self) -> bool:
+        """Until a session may be due."""
+        await self.world.log.due(self.world.pace.claim_poll_seconds)
+        return True
+
+    async def full(self) -> bool:
+        """Until there is room for another session."""
+        self.room.clear()
+        return await self.room.wait()
 
     async def begin(self, lease: Lease) -> None:
         """Drive a claimed session in a task of its own."""
@@ -111,8 +118,12 @@ class Worker:
             log.info("lease lost", session_id=session_id)
         except Fault as fault:
             log.warning("turn put off", session_id=session_id, error=fault.message)
-        except Exception:
-            log.exception("turn crashed", session_id=session_id)
+        except Exception as error:
+            self.crashed(session_id, error)
+
+    def crashed(self, session_id: str, error: Exception) -> None:
+        """A defect of ours: the lease runs out, and a worker tries again a limited number of times."""
+        log.error("turn crashed", session_id=session_id, exc_info=error)
 
     async def beat(self) -> None:
         """Renew all leases once a second; drop what was lost, nudge what has input."""

@@ -7,6 +7,7 @@ anything else happens; a lost lease ends the turn at once and another worker car
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from agentstead.harness.plan import plan
 from agentstead.harness.state import State, fold, fold_all
@@ -122,17 +123,17 @@ class Turn:
         self, tasks: StepTasks, listener: asyncio.Task[int], steps: tuple[Step, ...]
     ) -> None:
         """Until a task has ended, input may have arrived, or a retry is due."""
-        nudge = asyncio.ensure_future(self.nudged.wait())
-        waits: list[asyncio.Future[object]] = [*tasks.tasks.values(), nudge, listener]  # type: ignore[list-item]
+        extra: list[asyncio.Future[Any]] = [asyncio.ensure_future(self.nudged.wait())]
         due = wake_at(steps)
         if due is not None:
             delay = max(due - self.world.clock.now(), 0.0)
-            waits.append(asyncio.ensure_future(self.world.clock.sleep(delay)))
+            extra.append(asyncio.ensure_future(self.world.clock.sleep(delay)))
         try:
+            waits = {*tasks.tasks.values(), listener, *extra}
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for extra in (nudge, *waits[len(tasks.tasks) + 2 :]):
-                extra.cancel()
+            for future in extra:
+                future.cancel()
         if self.nudged.is_set() or listener.done():
             self.nudged.clear()
             if listener.done():

@@ -73,5 +73,5 @@ class World:
     tools: Mapping[str, Tool]
     clock: Clock
     ids: Ids
-    limits: Limits = Limits()
-    pace: Pace = Pace()
+    limits: Limits
+    pace: Pace
