@@ -118,7 +118,7 @@ class Worker:
             log.info("lease lost", session_id=session_id)
         except Fault as fault:
             log.warning("turn put off", session_id=session_id, error=fault.message)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the one place where a session may fail alone
             self.crashed(session_id, error)
 
     def crashed(self, session_id: str, error: Exception) -> None:
