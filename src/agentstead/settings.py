@@ -6,8 +6,11 @@ Read from the environment with the prefix `AGENTSTEAD_`; the command line overri
 import os
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
+
+from agentstead.errors import Misconfigured
 
 
 def default_data_dir() -> Path:
@@ -80,6 +83,21 @@ class Settings(BaseSettings):
     tls_cert: Path | None = None
     tls_key: Path | None = None
     behind_proxy: bool = False
+    """TLS ends at a proxy in front, so a host other than loopback is fine without a certificate."""
+    shutdown_seconds: float = 5.0
+    """How long open requests may take to finish once the server stops."""
+
+    # watching
+    log_level: str = "info"
+    """debug | info | warning | error"""
+    log_json: bool | None = None
+    """Log lines as JSON; None: unless standard error is a terminal."""
+    metrics_port: int | None = None
+    """A worker process shows its own `/metrics` on this loopback port; None: it shows none."""
+
+    # the command line
+    run_model: str | None = None
+    """Model of `agentstead run`; None: the first real one the server has, else the scripted one."""
 
 
 ANTHROPIC_KEY_FALLBACK = "ANTHROPIC_API_KEY"
@@ -89,9 +107,27 @@ ANTHROPIC_URL_FALLBACK = "ANTHROPIC_BASE_URL"
 def load(**overrides: object) -> Settings:
     """Settings from the environment and `overrides` (None values are left out)."""
     given = {name: value for name, value in overrides.items() if value is not None}
-    settings = Settings(**given)  # type: ignore[arg-type]
+    try:
+        settings = Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise Misconfigured(faults_of(error)) from None
+    except SettingsError as error:
+        raise Misconfigured(f"A setting cannot be read: {error}.\n{HOW_TO_SET}") from None
+    settings.data_dir = settings.data_dir.expanduser().absolute()
     if settings.anthropic_api_key is None and os.environ.get(ANTHROPIC_KEY_FALLBACK):
         settings.anthropic_api_key = SecretStr(os.environ[ANTHROPIC_KEY_FALLBACK])
     if settings.anthropic_base_url is None:
         settings.anthropic_base_url = os.environ.get(ANTHROPIC_URL_FALLBACK) or None
     return settings
+
+
+HOW_TO_SET = "Settings are read from AGENTSTEAD_<NAME>; lists and tables are written as JSON."
+
+
+def faults_of(error: ValidationError) -> str:
+    """What is wrong with which settings, without showing their values."""
+    lines = []
+    for fault in error.errors(include_input=False, include_url=False):
+        name = str(fault["loc"][0]) if fault["loc"] else "settings"
+        lines.append(f"AGENTSTEAD_{name.upper()}: {fault['msg']}.")
+    return " ".join(lines) + f"\n{HOW_TO_SET}"

@@ -1,0 +1,5 @@
+"""`python -m agentstead` is the command line."""
+
+from agentstead.cli.main import main
+
+main()
