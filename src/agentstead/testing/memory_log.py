@@ -170,13 +170,14 @@ class MemoryLog:
             return
 
     async def news(self, session_id: str, after: int) -> int:
-        """The latest arrival, once newer input is pending or the session is gone."""
-        while (session := self.sessions.get(session_id)) is not None:
-            latest = max((pending.arrived for pending in session.inbox), default=0)
-            if latest > after:
-                return latest
+        """Return when newer input may be pending, and the latest arrival; never for a lost session."""
+        while self._latest(session_id) <= after:
             await self._next_notice()
-        return after
+        return self._latest(session_id)
+
+    def _latest(self, session_id: str) -> int:
+        session = self.sessions.get(session_id)
+        return session.latest if session is not None else 0
 
     async def _next_notice(self) -> None:
         notice: asyncio.Future[None] = asyncio.get_running_loop().create_future()

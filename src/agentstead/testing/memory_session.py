@@ -61,6 +61,8 @@ class MemorySession:
     threads: dict[str, ThreadRow] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
     """Of everything in log and inbox."""
+    latest: int = 0
+    """Arrival of the newest input ever queued."""
     fence: int = 0
     lease: Lease | None = None
     audit: list[str] = field(default_factory=list)
@@ -118,6 +120,7 @@ class MemorySession:
     def queue(self, incoming: Incoming, arrived: int, at: float) -> None:
         """Put client input into the inbox."""
         self._new_id(incoming.id)
+        self.latest = arrived
         self.inbox.append(
             Pending(
                 incoming.id,
