@@ -5,10 +5,11 @@ Nothing here looks at a clock: times come from the events.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from agentstead.harness import usage
+from agentstead.harness.evolve import evolve
 from agentstead.harness.retry import RetryPolicy
 from agentstead.harness.steps import Call
 from agentstead.harness.thread import Item, RequestFault, Thread
@@ -59,11 +60,11 @@ class State:
 
     def with_thread(self, thread: Thread) -> "State":
         """The same with this thread in its new form."""
-        return replace(self, threads={**self.threads, thread.id: thread})
+        return evolve(self, threads={**self.threads, thread.id: thread})
 
     def with_inbox(self, inbox: tuple[Pending, ...]) -> "State":
         """The same with this input pending."""
-        return self if inbox == self.inbox else replace(self, inbox=inbox)
+        return self if inbox == self.inbox else evolve(self, inbox=inbox)
 
     def owner_of(self, call_id: str) -> Thread | None:
         """The thread that has this call open."""
@@ -108,16 +109,14 @@ def fold(state: State, event: Event) -> State:
         assert event.type in INERT, f"fold does not know {event.type}"
     else:
         state = handler(state, event)
-    return replace(
-        state,
-        seq=max(state.seq, event.seq),
-        last_at=max(state.last_at, event.at),
-        inbox=tuple(entry for entry in state.inbox if entry.id != event.id)
-        if state.inbox
-        else state.inbox,
-        quiet=event.type == "session.status_idle"
-        or (state.quiet and (event.type in INERT or not event.primary)),
+    quiet = event.type == "session.status_idle" or (
+        state.quiet and (event.type in INERT or not event.primary)
     )
+    inbox = state.inbox
+    if inbox:
+        inbox = tuple(pending for pending in inbox if pending.id != event.id)
+    seq, last_at = max(state.seq, event.seq), max(state.last_at, event.at)
+    return evolve(state, seq=seq, last_at=last_at, inbox=inbox, quiet=quiet)
 
 
 def fold_all(state: State, events: Iterable[Event]) -> State:
@@ -140,7 +139,7 @@ def system_message(state: State, event: Event) -> State:
     """Instructions in mid-conversation; they start nothing."""
     thread = state.threads[event.thread_id]
     item = Item("system", tuple(event.payload["content"]))
-    return state.with_thread(replace(thread, transcript=(*thread.transcript, item)))
+    return state.with_thread(evolve(thread, transcript=(*thread.transcript, item)))
 
 
 def user_interrupt(state: State, event: Event) -> State:
@@ -150,9 +149,7 @@ def user_interrupt(state: State, event: Event) -> State:
         if target is not None and thread.id != target:
             continue
         if thread.busy or thread.open or thread.request_id:
-            stopped_thread = replace(
-                thread, interrupted=True, fault=None, failures=0, retry_at=None
-            )
+            stopped_thread = evolve(thread, interrupted=True, fault=None, failures=0, retry_at=None)
             state = state.with_thread(stopped_thread)
     return state
 
@@ -198,7 +195,7 @@ def request_ended(state: State, event: Event) -> State:
         thread = thread.with_answer(tuple(private["layout"]))
         counts = private["usage"]
         refusal = private.get("stop_details") or {} if private["stop_reason"] == "refusal" else None
-        thread = replace(
+        thread = evolve(
             thread,
             refusal=refusal,
             full=private["stop_reason"] == "context_window",
@@ -213,10 +210,10 @@ def request_ended(state: State, event: Event) -> State:
                 )
             ),
         )
-        state = replace(state, usage=usage.add(state.usage, counts))
+        state = evolve(state, usage=usage.add(state.usage, counts))
     elif "fault" in private:
         fault = private["fault"]
-        thread = replace(
+        thread = evolve(
             thread,
             request_id=None,
             failures=thread.failures + 1,
@@ -230,14 +227,14 @@ def request_ended(state: State, event: Event) -> State:
             ),
         )
     else:
-        thread = replace(thread, request_id=None)
+        thread = evolve(thread, request_id=None)
     return state.with_thread(thread)
 
 
 def agent_message(state: State, event: Event) -> State:
     """Text of the request in the making."""
     thread = state.threads[event.thread_id]
-    return state.with_thread(replace(thread, partial_texts=tuple(event.payload["content"])))
+    return state.with_thread(evolve(thread, partial_texts=tuple(event.payload["content"])))
 
 
 def tool_use(kind: str) -> Callable[[State, Event], State]:
@@ -254,7 +251,7 @@ def tool_use(kind: str) -> Callable[[State, Event], State]:
             provider_id=(event.private or {})["provider_id"],
             permission=event.payload.get("evaluated_permission") or "allow",
         )
-        state = replace(state, ordinal=state.ordinal + 1)
+        state = evolve(state, ordinal=state.ordinal + 1)
         return state.with_thread(thread.with_call(call, state.ordinal))
 
     return handler
@@ -279,7 +276,7 @@ def thread_message_received(state: State, event: Event) -> State:
 def thread_running(state: State, event: Event) -> State:
     """The thread works."""
     thread = state.threads[event.payload["session_thread_id"]]
-    return state.with_thread(replace(thread.moved("running", event.at), stop_reason=None))
+    return state.with_thread(evolve(thread.moved("running", event.at), stop_reason=None))
 
 
 def thread_rescheduled(state: State, event: Event) -> State:
@@ -292,7 +289,7 @@ def thread_idle(state: State, event: Event) -> State:
     """The thread's turn is over, or it waits for the client."""
     thread = state.threads[event.payload["session_thread_id"]]
     return state.with_thread(
-        replace(
+        evolve(
             thread.moved("idle", event.at),
             stop_reason=event.payload["stop_reason"],
             interrupted=False,
@@ -309,7 +306,7 @@ def thread_idle(state: State, event: Event) -> State:
 def thread_terminated(state: State, event: Event) -> State:
     """The thread takes no more input."""
     thread = state.threads[event.payload["session_thread_id"]]
-    return state.with_thread(replace(thread.moved("terminated", event.at), open=()))
+    return state.with_thread(evolve(thread.moved("terminated", event.at), open=()))
 
 
 # The session
@@ -318,14 +315,14 @@ def thread_terminated(state: State, event: Event) -> State:
 def session_running(state: State, event: Event) -> State:
     """A turn begins, or a retry."""
     since = event.at if state.active_since is None else state.active_since
-    return replace(state, status="running", stop_reason=None, active_since=since)
+    return evolve(state, status="running", stop_reason=None, active_since=since)
 
 
 def stopped(status: str) -> Callable[[State, Event], State]:
     """The session leaves `running`."""
 
     def handler(state: State, event: Event) -> State:
-        return replace(
+        return evolve(
             state,
             status=status,
             stop_reason=event.payload.get("stop_reason"),
@@ -343,7 +340,7 @@ def session_error(state: State, event: Event) -> State:
         return state
     thread = state.threads[event.thread_id]
     return state.with_thread(
-        replace(thread, fault=None, retry_at=private["retry_at"], needs_model=True)
+        evolve(thread, fault=None, retry_at=private["retry_at"], needs_model=True)
     )
 
 
@@ -352,7 +349,7 @@ def session_updated(state: State, event: Event) -> State:
     agent = event.payload.get("agent")
     if agent is None:
         return state
-    return replace(state.with_thread(replace(state.primary, agent=agent)), agent=agent)
+    return evolve(state.with_thread(evolve(state.primary, agent=agent)), agent=agent)
 
 
 Handler = Callable[[State, Event], State]

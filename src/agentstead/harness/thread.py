@@ -4,9 +4,10 @@ A thread changes only by folding events; every method returns a new thread.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+from agentstead.harness.evolve import evolve
 from agentstead.harness.steps import Call
 
 
@@ -132,7 +133,7 @@ class Thread:
 
     def with_input(self, blocks: tuple[Mapping[str, Any], ...]) -> "Thread":
         """New input for the model; it also ends an interruption."""
-        return replace(
+        return evolve(
             self,
             transcript=(*self.transcript, Item("input", blocks)),
             needs_model=True,
@@ -141,7 +142,7 @@ class Thread:
 
     def with_call(self, call: Call, ordinal: int) -> "Thread":
         """The model asked for this."""
-        return replace(
+        return evolve(
             self,
             open=(*self.open, OpenCall(call, ordinal)),
             partial_calls=(*self.partial_calls, call),
@@ -149,10 +150,10 @@ class Thread:
 
     def with_confirmation(self, call_id: str, result: str, message: str | None) -> "Thread":
         """The client allowed or denied an ask; the first answer counts."""
-        return replace(
+        return evolve(
             self,
             open=tuple(
-                replace(entry, confirmed=result, deny_message=message)
+                evolve(entry, confirmed=result, deny_message=message)
                 if entry.call.id == call_id and entry.confirmed is None
                 else entry
                 for entry in self.open
@@ -168,7 +169,7 @@ class Thread:
             return self
         rest = tuple(other for other in self.open if other is not entry)
         item = Item("result", blocks, entry.call.provider_id, is_error)
-        return replace(
+        return evolve(
             self,
             open=rest,
             transcript=(*self.transcript, item),
@@ -177,7 +178,7 @@ class Thread:
 
     def with_request(self, request_id: str) -> "Thread":
         """A model request has begun."""
-        return replace(
+        return evolve(
             self,
             request_id=request_id,
             needs_model=False,
@@ -192,7 +193,7 @@ class Thread:
         transcript = self.transcript
         if blocks:
             transcript = (*transcript, Item("assistant", blocks))
-        return replace(
+        return evolve(
             self,
             transcript=transcript,
             request_id=None,
@@ -227,7 +228,7 @@ class Thread:
         first = self.first_running_at
         if first is None and status == "running":
             first = at
-        return replace(
+        return evolve(
             self,
             status=status,
             active_seconds=active,

@@ -6,9 +6,9 @@ anything else happens; a lost lease ends the turn at once and another worker car
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
+from agentstead.harness.evolve import evolve
 from agentstead.harness.plan import plan
 from agentstead.harness.state import State, fold, fold_all
 from agentstead.harness.steps import Record, Step, Wait
@@ -117,7 +117,7 @@ class Turn:
         state = fold_all(state, others)
         self.see(appended.inbox)
         last = appended.events[-1].seq if appended.events else state.seq
-        return replace(state, seq=last).with_inbox(appended.inbox)
+        return evolve(state, seq=last).with_inbox(appended.inbox)
 
     async def wait(
         self, tasks: StepTasks, listener: asyncio.Task[int], steps: tuple[Step, ...]
