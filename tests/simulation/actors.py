@@ -1,0 +1,211 @@
+"""The clients: they write messages, interrupt, and answer what the agent asks, well and badly.
+
+A `Client` belongs to one session. Its habits are drawn from the seed or given by a scenario. Like a
+real client it only knows what it has sent and what it reads in the log.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from agentstead.clock import rfc3339
+from agentstead.errors import Invalid
+from agentstead.log.log import Change, Incoming
+from agentstead.wire.events.stored import Event
+from tests.simulation import door
+
+PEEK_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How a client behaves."""
+
+    gap_seconds: float = 4.0
+    """Up to so long between two messages."""
+    interrupts: int = 0
+    eager: bool = True
+    """Answers as soon as the call is in the log, also before the idle; else only what an idle lists."""
+    together: bool = False
+    """Waits until it can answer all at once."""
+    late_seconds: float = 0.0
+    """Up to so long before an answer."""
+    twice: float = 0.0
+    """How likely an answer is sent again."""
+    deny: float = 0.2
+    silent: float = 0.0
+    """How likely a call is never answered."""
+    renames: int = 0
+    """How often it changes the session's title and agent."""
+
+
+@dataclass
+class Client:
+    """One client of one session."""
+
+    world: object
+    workspace_id: str
+    session_id: str
+    habits: Habits
+    texts: list[str] = field(default_factory=list)
+    accepted: list[str] = field(default_factory=list)
+    """Ids of everything the door has queued."""
+    refused: int = 0
+    ignored: set[str] = field(default_factory=set)
+    """Calls it will never answer."""
+    sent: set[str] = field(default_factory=set)
+
+    @property
+    def session(self):
+        return self.world.log.sessions[self.session_id]
+
+    async def run(self) -> None:
+        """Talk, interrupt and rename; answering goes on until the world ends."""
+        self.world.loop.create_task(self.answer_all())
+        await asyncio.gather(self.talk(), self.interrupt_now_and_then(), self.rename())
+
+    # sending
+
+    async def send(self, make, *call_ids: str) -> bool:
+        """Through the door; whether it was let in."""
+        try:
+            decision = await self.world.log.accept(
+                self.workspace_id, self.session_id, call_ids, make
+            )
+        except Invalid:
+            self.refused += 1
+            return False
+        self.accepted += [incoming.id for incoming in decision.queue]
+        return True
+
+    def incoming(self, kind: str, thread_id: str | None = None, *, received=False, **fields):
+        """Input with an id and its echo."""
+        event_id = self.world.ids.new("sevt")
+        at = rfc3339(self.world.clock.now()) if received else None
+        payload = {"id": event_id, "type": kind, **fields, "processed_at": at}
+        return Incoming(event_id, kind, thread_id, payload)
+
+    async def say(self, text: str) -> bool:
+        """A message."""
+        content = [{"type": "text", "text": text}]
+        made = self.incoming("user.message", content=content)
+        self.world.say(self, "user.message", text)
+        return await self.send(door.message(made))
+
+    async def interrupt(self, thread_id: str | None = None) -> bool:
+        """An interrupt of one thread or of all."""
+        fields = {} if thread_id is None else {"session_thread_id": thread_id}
+        made = self.incoming("user.interrupt", thread_id, **fields)
+        self.world.say(self, "user.interrupt", thread_id or "")
+        return await self.send(door.interrupt(made))
+
+    async def answer(self, event: Event) -> bool:
+        """Answer one call: confirm or deny an ask, or give a custom tool's result."""
+        rng, primary = self.world.rng, self.session.row.primary_thread_id
+        thread_id = None if event.thread_id == primary else event.thread_id
+        if event.type == "agent.custom_tool_use":
+            made = self.incoming(
+                "user.custom_tool_result",
+                thread_id,
+                received=True,
+                custom_tool_use_id=event.id,
+                content=[{"type": "text", "text": f"answer to {event.payload['name']}"}],
+            )
+        else:
+            denied = rng.random() < self.habits.deny
+            verdict = {"result": "deny", "deny_message": "No."} if denied else {"result": "allow"}
+            made = self.incoming(
+                "user.tool_confirmation", thread_id, tool_use_id=event.id, **verdict
+            )
+        self.world.say(self, made.type, event.id[-6:])
+        self.sent.add(event.id)
+        return await self.send(door.answer(made, event.id), event.id)
+
+    # behaving
+
+    async def pause(self, seconds: float) -> None:
+        """Up to so long."""
+        await asyncio.sleep(self.world.rng.random() * seconds)
+
+    async def talk(self) -> None:
+        """Its messages, whether or not the last one has been answered."""
+        for text in self.texts:
+            await self.pause(self.habits.gap_seconds)
+            for _ in range(12):
+                if await self.say(text):
+                    break
+                await self.pause(5.0)  # it must answer first
+            else:
+                return
+
+    async def interrupt_now_and_then(self) -> None:
+        """At moments that mean nothing to the session."""
+        for _ in range(self.habits.interrupts):
+            await self.pause(self.habits.gap_seconds * 2)
+            threads = [*self.session.threads, None, None]
+            await self.interrupt(self.world.rng.choice(threads))
+
+    async def rename(self) -> None:
+        """Change the session under the worker's hands."""
+        for number in range(self.habits.renames):
+            await self.pause(self.habits.gap_seconds * 2)
+            await self.world.log.change(
+                self.workspace_id, self.session_id, lambda row, n=number: self.renamed(row, n)
+            )
+
+    def renamed(self, row, number: int) -> Change:
+        """A new title; announced in the log like every change."""
+        at = self.world.clock.now()
+        event_id = self.world.ids.new("sevt")
+        payload = {
+            "id": event_id,
+            "type": "session.updated",
+            "title": f"title {number}",
+            "processed_at": rfc3339(at),
+        }
+        event = Event(event_id, "session.updated", row.primary_thread_id, payload, at)
+        return Change({"title": f"title {number}"}, (event,))
+
+    def open_calls(self) -> list[Event]:
+        """Calls in the log that wait for this client and that it has not answered yet."""
+        settled = self.session.settled_calls()
+        return [
+            event
+            for event in self.session.events
+            if event.id not in settled
+            and event.id not in self.sent
+            and event.id not in self.ignored
+            and (
+                event.type == "agent.custom_tool_use"
+                or event.payload.get("evaluated_permission") == "ask"
+            )
+        ]
+
+    def answerable(self) -> list[Event]:
+        """Those that it wants to answer now."""
+        calls = self.open_calls()
+        if self.habits.eager:
+            return calls
+        reason = self.session.row.stop_reason or {}
+        listed = set(reason.get("event_ids", ())) if self.session.row.status == "idle" else set()
+        if self.habits.together and any(call.id not in listed for call in calls):
+            return []
+        return [call for call in calls if call.id in listed]
+
+    async def answer_all(self) -> None:
+        """Answer whatever comes up."""
+        while True:
+            for event in self.answerable():
+                await self.react(event)
+            await asyncio.sleep(PEEK_SECONDS)
+
+    async def react(self, event: Event) -> None:
+        """One call: never, late, once or twice."""
+        rng, habits = self.world.rng, self.habits
+        if rng.random() < habits.silent:
+            self.ignored.add(event.id)
+            return
+        await self.pause(habits.late_seconds)
+        await self.answer(event)
+        if rng.random() < habits.twice:
+            await self.pause(1.0)
+            await self.answer(event)

@@ -1,0 +1,282 @@
+"""What must hold, judged from outside the product.
+
+`Watch` looks at each claim and append as it happens; the functions of `AT_THE_END` look at what a
+run has left behind. Each raises `Violation`. `test_checks_bite.py` proves for each that it can fail.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+from agentstead.worker.derive import derive
+from agentstead.worker.load import from_record
+from tests.simulation import order
+from tests.simulation.violation import Violation
+
+RESULTS = (
+    "agent.tool_result",
+    "agent.mcp_tool_result",
+    "user.custom_tool_result",
+    "user.tool_result",
+)
+SAMPLED = 4
+"""Every so many appends the whole log is folded and compared: more would cost more than the run."""
+USES = ("agent.tool_use", "agent.mcp_tool_use", "agent.custom_tool_use")
+
+
+def demand(holds, message: str) -> None:
+    """Raise a violation unless it holds."""
+    if not holds:
+        raise Violation(message)
+
+
+def answers(event) -> str | None:
+    """The call that this result answers."""
+    for name in ("tool_use_id", "mcp_tool_use_id", "custom_tool_use_id"):
+        if event.type in RESULTS and name in event.payload:
+            return event.payload[name]
+    return None
+
+
+@dataclass
+class Promise:
+    """What was promised to the holder of a lease."""
+
+    fence: int
+    until: float
+
+
+@dataclass
+class Watch:
+    """Looks on while it happens."""
+
+    world: object
+    promises: dict[str, Promise] = field(default_factory=dict)
+    fences: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    appends: int = 0
+    states: int = 0
+
+    def claimed(self, leases) -> None:
+        """A lease is never given away before its promised end; fences only grow."""
+        now = self.world.loop.time()
+        for lease in leases:
+            promise = self.promises.get(lease.session_id)
+            demand(
+                promise is None or now >= promise.until,
+                f"lease of {lease.session_id} given away {promise and promise.until - now} s early",
+            )
+            demand(
+                lease.fence > self.fences.get(lease.session_id, 0),
+                f"{lease.session_id}: fence {lease.fence} is not new",
+            )
+            self.fences[lease.session_id] = lease.fence
+            self.promise(lease)
+
+    def promise(self, lease) -> None:
+        """The holder may rely on it from now on for the length of a lease."""
+        until = self.world.loop.time() + self.world.log.lease_seconds
+        self.promises[lease.session_id] = Promise(lease.fence, until)
+
+    def renewed(self, leases, alive) -> None:
+        """A heartbeat promises anew; it must not renew what is somebody else's."""
+        for lease in leases:
+            if lease.session_id in alive:
+                demand(
+                    lease.fence == self.fences[lease.session_id],
+                    f"{lease.session_id}: an old lease was renewed",
+                )
+                self.promise(lease)
+
+    def returned(self, leases) -> None:
+        """Given back by its holder: nothing is promised any more."""
+        for lease in leases:
+            promise = self.promises.get(lease.session_id)
+            if promise is not None and promise.fence == lease.fence:
+                del self.promises[lease.session_id]
+
+    def appended(self, lease, entries, answer, *, parked: bool) -> None:
+        """No row of an old fence; an idle never lists what has been answered."""
+        session = self.world.log.sessions[lease.session_id]
+        grown = len(session.events) - self.rows.get(lease.session_id, 0)
+        if grown:
+            demand(
+                lease.fence == self.fences[lease.session_id],
+                f"{lease.session_id}: a row of fence {lease.fence}, the newest is "
+                f"{self.fences[lease.session_id]}",
+            )
+        self.rows[lease.session_id] = len(session.events)
+        if parked and not answer.refused:
+            self.returned([lease])
+        if not answer.refused:
+            self.nothing_answered_is_listed(session, entries)
+            self.appends += 1
+            if self.appends % SAMPLED == 0:
+                self.row_repeats_the_log(session)
+
+    def nothing_answered_is_listed(self, session, entries) -> None:
+        """Neither in the log nor waiting in the inbox."""
+        for entry in entries:
+            reason = entry.payload.get("stop_reason") or {}
+            if entry.type == "session.status_idle" and reason["type"] == "requires_action":
+                again = set(reason["event_ids"]) & session.settled_calls()
+                demand(not again, f"an idle lists calls that are answered: {sorted(again)}")
+
+    def row_repeats_the_log(self, session) -> None:
+        """Columns equal what the log says (the door may have said `running` ahead of it)."""
+        record = replace(session.record(), inbox=())
+        derived = derive(from_record(self.world.any_ports, record))
+        row = session.row
+        demand(
+            (row.status, row.stop_reason, row.asks)
+            == (derived.status, derived.stop_reason, derived.asks),
+            f"row says {row.status} {row.stop_reason} {row.asks}, log says {derived}",
+        )
+        if derived.active_since is None:
+            demand(dict(row.usage) == dict(derived.usage), "the row's usage is not the log's")
+
+    def caught_up(self, state) -> None:
+        """The state a worker keeps equals the fold of the log it has read."""
+        self.states += 1
+        if self.states % SAMPLED:
+            return
+        session = self.world.log.sessions[state.session_id]
+        record = replace(session.record(), events=tuple(session.events[: state.seq]), inbox=())
+        folded = from_record(self.world.any_ports, record)
+        for name in folded.__slots__:
+            if name in ("inbox", "attempts"):
+                continue
+            kept, read = getattr(state, name), getattr(folded, name)
+            demand(kept == read, f"live state differs from the log in {name}: {kept} != {read}")
+
+
+def seq_is_gapless(world) -> None:
+    """From 1, without a gap; no id twice."""
+    for session in world.log.sessions.values():
+        numbers = [event.seq for event in session.events]
+        demand(numbers == list(range(1, len(numbers) + 1)), f"seq has gaps: {numbers}")
+        ids = Counter(event.id for event in session.events)
+        twice = [each for each, count in ids.items() if count > 1]
+        demand(not twice, f"ids written twice: {twice}")
+
+
+def every_use_is_answered_once(world) -> None:
+    """Exactly once; but for those that a settled session says it waits for."""
+    for session in world.log.sessions.values():
+        results = Counter(call for event in session.events if (call := answers(event)))
+        waiting = {ask.id for ask in session.row.asks}
+        uses = {event.id for event in session.events if event.type in USES}
+        demand(set(results) <= uses, f"results without a use: {set(results) - uses}")
+        for use in uses:
+            want = 0 if use in waiting else 1
+            demand(results[use] == want, f"{use}: {results[use]} results, should be {want}")
+
+
+def results_follow_in_their_thread(world) -> None:
+    """A result comes after its use and in the same thread."""
+    for session in world.log.sessions.values():
+        seen = {}
+        for event in session.events:
+            if event.type in USES:
+                seen[event.id] = event.thread_id
+            elif call := answers(event):
+                demand(seen.get(call) == event.thread_id, f"result of {call} in a wrong place")
+
+
+def tools_ran_at_most_once(world) -> None:
+    """And only those that were allowed to."""
+    twice = [call for call, count in world.sandbox.executed.items() if count > 1]
+    demand(not twice, f"executed twice: {twice}")
+    allowed = set()
+    for session in world.log.sessions.values():
+        for event in session.events:
+            if event.type == "agent.tool_use" and event.payload["evaluated_permission"] == "allow":
+                allowed.add(event.id)
+            if event.type == "user.tool_confirmation" and event.payload["result"] == "allow":
+                allowed.add(event.payload["tool_use_id"])
+    wild = set(world.sandbox.executed) - allowed
+    demand(not wild, f"executed without permission: {wild}")
+
+
+def requests_were_valid(world) -> None:
+    """Each request of each model."""
+    for script in world.scripts.values():
+        demand(not script.violations, f"invalid model request: {script.violations[:3]}")
+
+
+def log_folds_to_the_row(world) -> None:
+    """Once more at the end, when nothing is in flight."""
+    for session in world.log.sessions.values():
+        world.watch.row_repeats_the_log(session)
+
+
+def events_are_in_order(world) -> None:
+    """The choreography of core.md §7.10."""
+    for session in world.log.sessions.values():
+        for complaint in order.complaints(session.row.primary_thread_id, session.events):
+            raise Violation(f"{session.row.id}: {complaint}")
+
+
+def nothing_accepted_is_lost(world) -> None:
+    """Everything the door queued is in the log, once."""
+    for client in world.clients:
+        written = Counter(event.id for event in client.session.events)
+        for event_id in client.accepted:
+            demand(written[event_id] == 1, f"{event_id} was accepted and is not in the log")
+
+
+def every_message_is_answered(world) -> None:
+    """By a model request, or it says why not (interrupted, retries exhausted, terminated)."""
+    for session in world.log.sessions.values():
+        for number, event in enumerate(session.events):
+            if event.type in ("user.message", "agent.thread_message_received"):
+                rest = session.events[number + 1 :]
+                demand(met(event, rest), f"{event.id} ({event.payload['content']}) was not answered")
+
+
+def met(message, rest) -> bool:
+    """Whether what follows a message deals with it."""
+    for event in rest:
+        mine = event.thread_id == message.thread_id
+        if event.type == "span.model_request_start" and mine:
+            return True
+        if event.type in ("user.interrupt", "session.status_terminated"):
+            return True
+        if event.type == "session.error" and mine:
+            return event.payload["error"]["retry_status"]["type"] == "exhausted"
+    return False
+
+
+AT_THE_END = (
+    seq_is_gapless,
+    results_follow_in_their_thread,
+    every_use_is_answered_once,
+    tools_ran_at_most_once,
+    requests_were_valid,
+    log_folds_to_the_row,
+    events_are_in_order,
+    nothing_accepted_is_lost,
+    every_message_is_answered,
+)
+
+
+def unsettled(world) -> str | None:
+    """Why not every session is idle or says why it waits; None when all do."""
+    for session in world.log.sessions.values():
+        row, where = session.row, session.row.id
+        if row.status == "terminated":
+            continue
+        if row.status != "idle":
+            return f"{where} is {row.status} (lease {session.lease}, wake at {row.wake_at})"
+        if session.inbox:
+            return f"{where} has input nobody takes in: {[each.type for each in session.inbox]}"
+        if session.lease is not None:
+            return f"{where} is idle and claimed"
+        if row.wake_at is not None:
+            return f"{where} is idle and wants to be woken"
+        reason = (row.stop_reason or {}).get("type")
+        if session.events and (reason == "requires_action") != bool(row.asks):
+            return f"{where}: stopped for {reason} with open asks {row.asks}"
+        if pending := {ask.id for ask in row.asks} - world.silent():
+            return f"{where} waits for answers that will come: {pending}"
+    return None
+

@@ -1,0 +1,31 @@
+"""How a run is made of a seed, or of a fixed scenario and one fault."""
+
+from random import Random
+
+from tests.simulation.faults import Calm, Once, Swarm
+from tests.simulation.scenarios import Drawn, Scenario
+from tests.simulation.world import Doubles, SimWorld
+
+
+def by_seed(seed: int, doubles: Doubles | None = None) -> SimWorld:
+    """Everything drawn from the seed: scenario, rates of faults, and what happens."""
+    rng = Random(f"scenario {seed}")
+    return SimWorld(
+        seed,
+        Drawn(rng),
+        Swarm(rng),
+        doubles or Doubles(),
+        workers=rng.choice((1, 2, 3)),
+    ).run()
+
+
+def calmly(scenario: Scenario, doubles: Doubles | None = None, seed: int = 7) -> SimWorld:
+    """A fixed scenario without any fault."""
+    return SimWorld(seed, scenario, Calm(), doubles or Doubles()).run()
+
+
+def with_fault(
+    scenario: Scenario, point: int, kind: str, doubles: Doubles | None = None, seed: int = 7
+) -> SimWorld:
+    """A fixed scenario with one fault at one port call."""
+    return SimWorld(seed, scenario, Once(point, kind), doubles or Doubles()).run()

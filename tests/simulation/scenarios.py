@@ -1,0 +1,346 @@
+"""What a run is about: sessions, agents, models, tools and clients; fixed for the sweep, drawn for the swarm."""
+
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from agentstead.clock import rfc3339
+from agentstead.errors import SandboxFault
+from agentstead.log.log import Change, Incoming, NewSession
+from agentstead.sandbox.sandbox import Outcome
+from agentstead.testing import script
+from agentstead.testing.fake_sandbox import Behaviour
+from agentstead.testing.script import Answer, cut, fail, in_turn, refuse, say, thinking, use
+from agentstead.wire.events.stored import Event
+from tests.simulation.actors import Client, Habits
+
+ALLOW = {"type": "always_allow"}
+ASK = {"type": "always_ask"}
+AUTO = {"type": "auto"}
+CHILD = "child"
+MAIN = "main"
+CHILD_TASK = "do your part"
+
+
+def config(name: str, policy, *, enabled: bool = True):
+    return {"type": name, "name": name, "enabled": enabled, "permission_policy": policy}
+
+
+TOOLSET = {
+    "type": "agent_toolset_20260401",
+    "default_config": {"enabled": True, "permission_policy": ALLOW},
+    "configs": [config("write", ASK), config("edit", AUTO), config("glob", ALLOW, enabled=False)],
+}
+LOOKUP = {
+    "type": "custom",
+    "name": "lookup",
+    "description": "Look something up.",
+    "input_schema": {"type": "object"},
+}
+
+
+def agent(model: str):
+    """An agent's snapshot as a session holds it."""
+    return {
+        "type": "agent",
+        "id": f"agent_{model}",
+        "version": 1,
+        "name": model,
+        "description": None,
+        "model": {"id": model, "speed": "standard"},
+        "system": f"You are {model}.",
+        "tools": [TOOLSET, LOOKUP],
+        "mcp_servers": [],
+        "skills": [],
+    }
+
+
+def calm_tool(call) -> Behaviour:
+    """Two seconds, then an answer that names the call's input."""
+    return Behaviour(Outcome.text(f"{call.tool} {call.arguments.get('n')}"), 2.0)
+
+
+@dataclass
+class Scenario:
+    """A fixed scenario: one session, a model that answers in turn, one client."""
+
+    name: str
+    answers: tuple[Answer, ...]
+    texts: tuple[str, ...] = ("begin",)
+    child_answers: tuple[Answer, ...] = ()
+    """With some, the session has a second thread that starts with the first."""
+    habits: Habits = Habits(gap_seconds=1.0, deny=0.0)
+    stable: bool = True
+    """The conversation is the same whatever goes wrong."""
+    pace: dict = field(default_factory=dict)
+    behave: object = staticmethod(calm_tool)
+
+    def models(self, world):
+        """Sources of the scripts by model name."""
+        return {MAIN: in_turn(self.answers), CHILD: in_turn(self.child_answers or self.answers)}
+
+    async def begin(self, world):
+        """Create the session; its client."""
+        client = await a_session(world, self.habits, list(self.texts), child=bool(self.child_answers))
+        return [client]
+
+
+async def a_session(world, habits: Habits, texts, *, child: bool, workspace: str = "wrkspc_a"):
+    """A session whose first message comes with its creation; with a child thread when asked for."""
+    ids, now = world.ids, world.clock.now()
+    session_id, primary = ids.new("sesn"), ids.new("sthr")
+    event_id = ids.new("sevt")
+    content = [{"type": "text", "text": texts[0]}]
+    payload = {"id": event_id, "type": "user.message", "content": content, "processed_at": None}
+    await world.log.create(
+        NewSession(
+            id=session_id,
+            workspace_id=workspace,
+            primary_thread_id=primary,
+            agent_id="agent_main",
+            agent_version=1,
+            agent=agent(MAIN),
+            environment_id="env_1",
+            environment={"type": "environment", "id": "env_1", "config": {"type": "cloud"}},
+            title=None,
+            metadata={},
+            resources=(),
+            vault_ids=(),
+            created_at=now,
+            incoming=(Incoming(event_id, "user.message", None, payload),),
+        )
+    )
+    if child:
+        entries = child_begins(world, primary, now)
+        await world.log.change(workspace, session_id, lambda _: Change({}, entries))
+    client = Client(world, workspace, session_id, habits, texts[1:])
+    client.accepted.append(event_id)
+    return client
+
+
+def child_begins(world, primary: str, now: float):
+    """A second thread with a task, as a delegation writes it."""
+    thread_id = world.ids.new("sthr")
+
+    def event(kind, thread, fields, *, private=None, primary_view=True):
+        event_id = world.ids.new("sevt")
+        payload = {"id": event_id, "type": kind, **fields, "processed_at": rfc3339(now)}
+        return Event(event_id, kind, thread, payload, now, private=private, primary=primary_view)
+
+    named = {"session_thread_id": thread_id, "agent_name": CHILD}
+    task = {
+        "from_session_thread_id": primary,
+        "content": [{"type": "text", "text": CHILD_TASK}],
+    }
+    return (
+        event(
+            "session.thread_created",
+            primary,
+            {**named, "workflow_run_id": None},
+            private={"agent": agent(CHILD)},
+        ),
+        event("agent.thread_message_received", thread_id, task, primary_view=False),
+    )
+
+
+AFTER = Habits(gap_seconds=1.0, deny=0.0, eager=False)
+
+GOLDEN = (
+    Scenario("text", (say("Hello."), say("Again.")), ("begin", "again")),
+    Scenario(
+        "parallel tools",
+        (
+            say(thinking("Hm.", "sig1"), "I look.", use("bash", n=1), use("read", n=2)),
+            say(use("grep", n=3), use("bash", n=4), use("nothing", n=5), use("glob", n=6)),
+            say("Done."),
+        ),
+    ),
+    Scenario("asks", (say(use("write", n=1), use("bash", n=2)), say(use("edit", n=3)), say("Done."))),
+    Scenario(
+        "asks after the idle",
+        (say(use("write", n=1), use("bash", n=2), use("write", n=3)), say("Done.")),
+        habits=replace(AFTER, twice=1.0),
+    ),
+    Scenario(
+        "custom, partial answers",
+        (say("Look.", use("lookup", n=1), use("lookup", n=2), use("write", n=3)), say("Done.")),
+        habits=replace(AFTER, late_seconds=2.0),
+    ),
+    Scenario("custom, before the idle", (say(use("lookup", n=1), use("bash", n=2)), say("Done."))),
+    Scenario("denied", (say(use("write", n=1)), say("Pity.")), habits=replace(AFTER, deny=1.0)),
+    Scenario(
+        "interrupt",
+        (say(use("bash", n=1), use("write", n=2)), say("Done."), say("More."), say("Fine.")),
+        ("begin", "go on"),
+        habits=Habits(gap_seconds=4.0, interrupts=2, deny=0.0),
+        stable=False,
+    ),
+    Scenario(
+        "retries",
+        (
+            fail("overloaded"),
+            fail("rate_limited", retry_after=3.0),
+            cut("I was going", " to say"),
+            say(use("bash", n=1)),
+            fail("failed"),
+            say("Done."),
+        ),
+        stable=False,
+    ),
+    Scenario(
+        "exhausted",
+        (fail("billing", retryable=False), say("Hello.")),
+        ("begin", "once more"),
+        habits=Habits(gap_seconds=20.0),
+        stable=False,
+    ),
+    Scenario("refusal", (refuse("No."), refuse("No.")), ("begin", "please"), stable=False),
+    Scenario(
+        "messages while running",
+        (say(use("bash", n=1)), say(use("bash", n=2)), say("Done."), say("Yes."), say("Yes.")),
+        ("begin", "and this", "and that"),
+        stable=False,
+    ),
+    Scenario(
+        "two threads",
+        (say(use("bash", n=1)), say("Done.")),
+        child_answers=(say(use("write", n=11), use("bash", n=12)), say("My part is done.")),
+    ),
+    Scenario(
+        "two threads, both ask",
+        (say(use("write", n=1), use("lookup", n=2)), say("Done.")),
+        child_answers=(say(use("write", n=11)), say(use("lookup", n=12)), say("My part is done.")),
+        habits=AFTER,
+    ),
+)
+
+
+class Drawn:
+    """A scenario drawn from the seed: everything that can vary does."""
+
+    def __init__(self, rng: Random) -> None:
+        self.rng = rng
+        self.name = "drawn"
+        self.sessions = rng.choice((1, 1, 2, 3))
+        self.child = rng.random() < 0.3
+        self.rate_tools = rng.choice((0.3, 0.6, 0.8))
+        self.rate_fault = rng.choice((0.0, 0.0, 0.1, 0.4))
+        self.rate_hopeless = rng.choice((0.0, 0.0, 0.05))
+        self.rate_refusal = rng.choice((0.0, 0.0, 0.1))
+        self.rate_odd = rng.choice((0.0, 0.1))
+        self.rate_slow = rng.choice((0.0, 0.2, 0.5))
+        self.rate_start_fault = rng.choice((0.0, 0.0, 0.2))
+        self.rounds_max = rng.choice((1, 3, 6))
+        self.pace = {"sessions_max": rng.choice((1, 50)), "retries_max": rng.choice((2, 8))}
+        self.numbers = 0
+
+    def habits(self) -> Habits:
+        rng = self.rng
+        return Habits(
+            gap_seconds=rng.choice((1.0, 5.0, 20.0)),
+            interrupts=rng.choice((0, 0, 1, 3)),
+            eager=rng.random() < 0.5,
+            together=rng.random() < 0.3,
+            late_seconds=rng.choice((0.0, 1.0, 20.0)),
+            twice=rng.choice((0.0, 0.5)),
+            deny=rng.choice((0.0, 0.3)),
+            silent=rng.choice((0.0, 0.0, 0.1)),
+            renames=rng.choice((0, 0, 2)),
+        )
+
+    def models(self, world):
+        self.world = world
+        return {MAIN: self.source, CHILD: self.source}
+
+    async def begin(self, world):
+        clients = []
+        for _ in range(self.sessions):
+            habits = self.habits()
+            texts = [f"message {number}" for number in range(self.rng.choice((1, 2, 3, 5)))]
+            workspace = self.rng.choice(("wrkspc_a", "wrkspc_b"))
+            clients.append(
+                await a_session(world, habits, texts, child=self.child, workspace=workspace)
+            )
+        return clients
+
+    def source(self, request) -> Answer:
+        """An answer that depends on nothing but chance, but ends in the end."""
+        rng = self.rng
+        if not self.world.calm:
+            if rng.random() < self.rate_hopeless:
+                return fail(rng.choice(("billing", "auth", "invalid", "too_long")), retryable=False)
+            if rng.random() < self.rate_fault:
+                return self.bad()
+        answer = self.good(request)
+        if rng.random() < self.rate_slow:
+            answer = answer.slow(rng.choice((0.1, 2.0, 8.0)), rng.choice((0.0, 0.5)))
+        return answer
+
+    def bad(self) -> Answer:
+        rng = self.rng
+        kind = rng.choice(("overloaded", "rate_limited", "failed", "cut"))
+        if kind == "cut":
+            return cut("I was about to", " say", parts=rng.choice((0, 1, 2, 3)))
+        return fail(kind, retry_after=rng.choice((None, 1.0, 7.0)))
+
+    def good(self, request) -> Answer:
+        rng = self.rng
+        if rng.random() < self.rate_refusal:
+            return refuse(rng.choice((None, "No.")))
+        if rng.random() < self.rate_odd:
+            return rng.choice(
+                (
+                    Answer(()),
+                    say(" "),
+                    replace(say("I had more to s"), stop_reason="max_tokens"),
+                    replace(say(), stop_reason="context_window"),
+                )
+            )
+        if rounds(request) < self.rounds_max and rng.random() < self.rate_tools:
+            return say(*self.thoughts(), *self.words(), *self.uses())
+        return say(*self.thoughts(), f"Done {self.number()}.")
+
+    def uses(self):
+        names = ("bash", "bash", "read", "write", "edit", "glob", "lookup", "nothing")
+        count = self.rng.choice((1, 1, 2, 4))
+        return [use(self.rng.choice(names), n=self.number()) for _ in range(count)]
+
+    def thoughts(self):
+        if self.rng.random() < 0.3:
+            return [thinking(f"Hm {self.number()}.", f"sig{self.numbers}")]
+        return []
+
+    def words(self):
+        return self.rng.choice(([], ["I look."], ["I look", "and look."], ["  "]))
+
+    def number(self) -> int:
+        self.numbers += 1
+        return self.numbers
+
+    def behave(self, call) -> Behaviour:
+        rng = self.rng
+        if not self.world.calm and rng.random() < self.rate_start_fault:
+            fault = SandboxFault("cannot start: no space left", kind="start")
+            return Behaviour(start_fault=fault)
+        outcome = rng.choice(
+            (
+                Outcome.text(f"{call.tool} {call.arguments.get('n')}"),
+                Outcome.text("failed", is_error=True),
+                Outcome(()),
+                Outcome.text(""),
+            )
+        )
+        return Behaviour(outcome, rng.choice((0.0, 0.0, 0.5, 3.0, 12.0)))
+
+
+def rounds(request) -> int:
+    """Tool rounds since the user last said something."""
+    count = 0
+    for message in reversed(request.messages):
+        kinds = {block["type"] for block in message["content"]}
+        if message["role"] == "user" and "text" in kinds:
+            return count
+        count += "tool_use" in kinds
+    return count
+
+
+__all__ = ["GOLDEN", "Drawn", "Scenario", "script"]

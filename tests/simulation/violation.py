@@ -1,0 +1,5 @@
+"""What a check raises."""
+
+
+class Violation(AssertionError):
+    """A promise of the platform was broken; ends the run."""
