@@ -132,12 +132,14 @@ class Thread:
         return next((entry for entry in self.open if entry.call.id == call_id), None)
 
     def with_input(self, blocks: tuple[Mapping[str, Any], ...]) -> "Thread":
-        """New input for the model; it also ends an interruption."""
+        """New input for the model; it also ends an interruption, and a refusal is answered by it."""
         return evolve(
             self,
             transcript=(*self.transcript, Item("input", blocks)),
             needs_model=True,
             interrupted=False,
+            refusal=None,
+            full=False,
         )
 
     def with_call(self, call: Call, ordinal: int) -> "Thread":
