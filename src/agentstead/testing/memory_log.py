@@ -39,8 +39,8 @@ class MemoryLog:
         self.lease_seconds = lease_seconds
         self.sessions: dict[str, MemorySession] = {}
         self.arrived = 0
-        self.waiting: set[asyncio.Future[None]] = set()
-        """Whoever waits for a notice; woken by every notice, and looks again."""
+        self.waiting: dict[asyncio.Future[None], None] = {}
+        """Whoever waits for a notice, in order; woken by every notice, and looks again."""
         self.previews: list[tuple[Lease, str, Mapping[str, Any]]] = []
 
     # what workers do
@@ -181,11 +181,11 @@ class MemoryLog:
 
     async def _next_notice(self) -> None:
         notice: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.waiting.add(notice)
+        self.waiting[notice] = None
         try:
             await notice
         finally:
-            self.waiting.discard(notice)
+            del self.waiting[notice]
 
     def _notice(self) -> None:
         """Wake everybody who waits for something; each looks for himself."""
