@@ -29,6 +29,10 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=default_data_dir)
     database_url: str | None = None
     """libpq URL of an external PostgreSQL; None: the embedded one under `data_dir`."""
+    database_connections_max: int = 10
+    """Of one process; the embedded server takes 200 in all."""
+    database_wait_seconds: float = 30.0
+    """How long a new worker waits for the database of a server that may be starting."""
     base_url: str | None = None
     """For clients (`agentstead run`): the server to talk to."""
     api_key: SecretStr | None = None

@@ -143,6 +143,8 @@ class Job:
                 return dict(event["stop_reason"])
             case "session.status_terminated" | "session.deleted":
                 return {"type": "terminated"}
+            case _:
+                pass
         return None
 
     def _verdict(self, stop: Json) -> int:

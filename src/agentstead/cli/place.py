@@ -31,7 +31,7 @@ async def platform(settings: Settings, note: Callable[[str], None]) -> AsyncIter
         yield Place(held.url, key_for(settings, held.url))
         return
     note("starting a platform for this job …")
-    from agentstead import app
+    from agentstead.app.serve import serving
     from agentstead.telemetry import logs
 
     logs.configure(level="warning", as_json=settings.log_json)
@@ -44,7 +44,7 @@ async def platform(settings: Settings, note: Callable[[str], None]) -> AsyncIter
             "tls_key": None,
         }
     )
-    async with app.serving(own) as served:
+    async with serving(own) as served:
         yield Place(served.url, key_for(settings, served.url))
 
 

@@ -85,7 +85,7 @@ class Remote:
     async def events(self, session_id: str) -> AsyncIterator[Json]:
         """The frames of a session's stream, led by one of type `opened` once it is subscribed."""
         path = f"/v1/sessions/{session_id}/events/stream"
-        params = [("event_deltas[]", "agent.message")]
+        params = {"event_deltas[]": ["agent.message"]}
         try:
             async with self.http.stream("GET", path, params=params) as answer:
                 if answer.status_code != httpx2.codes.OK:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 if TYPE_CHECKING:
-    from agentstead.app import Served
+    from agentstead.app.serve import Served
 
 
 def serve(
@@ -24,7 +24,8 @@ def serve(
     ] = False,
 ) -> None:
     """Start the platform: API and workers."""
-    from agentstead import app, settings
+    from agentstead import settings
+    from agentstead.app.serve import serve as serve_platform
     from agentstead.cli.loop import run_until_done
     from agentstead.telemetry import logs
 
@@ -39,7 +40,7 @@ def serve(
         behind_proxy=behind_proxy or None,
     )
     logs.configure(level=chosen.log_level, as_json=chosen.log_json)
-    run_until_done(app.serve(chosen, announce))
+    run_until_done(serve_platform(chosen, announce))
 
 
 def announce(served: "Served") -> None:

@@ -4,12 +4,14 @@ Numbers about sessions come from the events themselves (`appended`), so what is 
 the metrics. Gauges that only the database knows are set just before they are read.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from agentstead.errors import Misconfigured
 from agentstead.telemetry import names
 
 CALLS_REMEMBERED_MAX = 10_000
@@ -140,6 +142,26 @@ class Metrics:
         for state in ("idle", "running", "rescheduling", "terminated"):
             self.sessions.labels(state).set(sessions.get(state, 0))
         self.oldest_due.set(oldest_due_seconds)
+
+    @contextmanager
+    def shown_on(self, port: int | None) -> Iterator[None]:
+        """Show them at `/metrics` on this loopback port for as long as the block runs."""
+        if port is None:
+            yield
+            return
+        try:
+            server, thread = start_http_server(port, "127.0.0.1", self.registry)
+        except OSError as error:
+            raise Misconfigured(
+                f"Metrics cannot be shown on port {port}: {error.strerror}.\n"
+                "Choose another --metrics-port, or none."
+            ) from error
+        try:
+            yield
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
 
     def render(self) -> bytes:
         """All of it in the text format of Prometheus."""

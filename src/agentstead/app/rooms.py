@@ -1,0 +1,105 @@
+"""Settings become rooms: what the API and the workers of one process share."""
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from agentstead import tools
+from agentstead.app.counted_log import CountedLog
+from agentstead.clock import Clock, SystemClock
+from agentstead.ids import WORKER, Ids, RandomIds
+from agentstead.log.event_log import EventLog
+from agentstead.providers.catalogue import Catalogue
+from agentstead.sandbox.bubblewrap import Bubblewrap
+from agentstead.sandbox.sandbox import Limits
+from agentstead.settings import Settings
+from agentstead.store.pool import Database
+from agentstead.telemetry.metrics import Metrics
+from agentstead.worker.world import Pace, World
+
+SANDBOXES = "sandboxes"
+"""Folder of the data directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """The rooms of one process."""
+
+    settings: Settings
+    clock: Clock
+    ids: Ids
+    database: Database
+    log: EventLog
+    catalogue: Catalogue
+    sandbox: Bubblewrap
+    metrics: Metrics
+
+    def world(self) -> World:
+        """What a worker sees of them."""
+        return World(
+            log=CountedLog(self.log, self.metrics),
+            previews=self.log,
+            models=self.catalogue,
+            sandbox=self.sandbox,
+            tools=tools.load(),
+            clock=self.clock,
+            ids=self.ids,
+            limits=limits_of(self.settings),
+            pace=pace_of(self.settings),
+        )
+
+    def new_owner(self) -> str:
+        """A worker's name: where it runs, in which process, and what makes it unique."""
+        return f"{socket.gethostname()}:{os.getpid()}:{self.ids.new(WORKER)}"
+
+
+@asynccontextmanager
+async def open_rooms(
+    settings: Settings, database: Database, metrics: Metrics
+) -> AsyncIterator[Rooms]:
+    """Open the rooms on a database; closed in reverse order at the end."""
+    clock = SystemClock()
+    ids = RandomIds(clock)
+    log = EventLog(
+        database,
+        ids=ids,
+        clock=clock,
+        lease_seconds=settings.lease_seconds,
+        late_stream_seconds=settings.late_stream_seconds,
+    )
+    catalogue = Catalogue(settings, clock)
+    sandbox = Bubblewrap(
+        settings.data_dir / SANDBOXES, clock=clock, idle_seconds=settings.sandbox_idle_seconds
+    )
+    await log.start()
+    try:
+        yield Rooms(settings, clock, ids, database, log, catalogue, sandbox, metrics)
+    finally:
+        await log.close()
+        await sandbox.close()
+        await catalogue.close()
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The sandbox limits of every environment that sets none."""
+    return Limits(
+        memory_bytes=settings.sandbox_memory_bytes,
+        processes_max=settings.sandbox_processes_max,
+        cpus=settings.sandbox_cpus,
+        disk_bytes=settings.sandbox_disk_bytes,
+        call_seconds=settings.sandbox_call_seconds,
+        output_bytes=settings.sandbox_output_bytes,
+    )
+
+
+def pace_of(settings: Settings) -> Pace:
+    """The worker's numbers."""
+    return Pace(
+        sessions_max=settings.worker_sessions_max,
+        heartbeat_seconds=settings.heartbeat_seconds,
+        claim_poll_seconds=settings.claim_poll_seconds,
+        attempts_max=settings.attempts_max,
+        max_output_tokens=settings.max_output_tokens,
+    )

@@ -1,0 +1,166 @@
+"""Looks at everything the platform needs of a machine; secrets are never shown, only that they are set."""
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from agentstead.app import checks
+from agentstead.app.presence import read_presence
+from agentstead.clock import SystemClock
+from agentstead.errors import AgentsteadError, StoreFault
+from agentstead.providers.catalogue import Catalogue
+from agentstead.sandbox.bubblewrap import Bubblewrap
+from agentstead.settings import Settings
+from agentstead.store import binaries
+from agentstead.store.embedded import EmbeddedPostgres
+from agentstead.store.pool import Database
+
+NOT_YET = (
+    "web_fetch and web_search: accepted in an agent's tools, not offered to the model",
+    "network inside the sandbox: every request is answered with 403",
+    "MCP servers: declared and echoed, not connected",
+    "permission policy `auto`: asks every time",
+    "compaction: a conversation that no longer fits the model ends its turn",
+)
+"""What is accepted on the wire and does not do its work in this version."""
+MODELS_SHOWN = 12
+
+
+class Grade(Enum):
+    """How a finding is."""
+
+    OK = "ok"
+    NOTE = "note"
+    LACKING = "lacking"
+    """Works, with something missing that matters."""
+    FAILED = "FAILED"
+    """Must be mended before the platform can do its work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    grade: Grade
+    about: str
+    what: str
+    remedies: Sequence[str] = ()
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Look at everything."""
+    return [
+        python(),
+        data_directory(settings.data_dir),
+        await database(settings),
+        server(settings),
+        await sandbox(),
+        *models(settings),
+        Finding(Grade.NOTE, "not available yet", f"{len(NOT_YET)} features", NOT_YET),
+    ]
+
+
+def python() -> Finding:
+    """The interpreter."""
+    version = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    return Finding(Grade.OK, "Python", version)
+
+
+def data_directory(path: Path) -> Finding:
+    """Whether there is a place to keep things, with room on the disk. Makes nothing."""
+    there = path if path.exists() else next(p for p in path.parents if p.exists())
+    free = shutil.disk_usage(there).free
+    what = f"{path}, {free / (1 << 30):.1f} GiB free"
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        remedy = f"Make {there} writable for this user, or name another place with --data-dir."
+        return Finding(Grade.FAILED, "data directory", f"{what}, not writable", [remedy])
+    if free < checks.FREE_BYTES_MIN:
+        return Finding(Grade.FAILED, "data directory", what, ["Make room on that disk."])
+    return Finding(Grade.OK, "data directory", what + ("" if path.exists() else " (not made yet)"))
+
+
+async def database(settings: Settings) -> Finding:
+    """Whether the database can be reached, or started."""
+    url = settings.database_url
+    kind = "embedded" if url is None else "external"
+    try:
+        if url is None:
+            if not EmbeddedPostgres(settings.data_dir).postmaster.running():
+                binaries.programs(binaries.installed())
+                return Finding(Grade.OK, "database", "embedded PostgreSQL, started by `serve`")
+            url = await EmbeddedPostgres(settings.data_dir).attach()
+        opened = await Database.open(url, connections_max=1)
+        try:
+            row = await opened.fetch_one("select current_setting('server_version') as version")
+        finally:
+            await opened.close()
+    except StoreFault as fault:
+        remedy = "Start it, or correct --database-url (AGENTSTEAD_DATABASE_URL)."
+        return Finding(Grade.FAILED, "database", fault.message.splitlines()[0], [remedy])
+    except (AgentsteadError, OSError) as error:
+        what, *remedies = str(error).splitlines()
+        return Finding(Grade.FAILED, "database", what, remedies)
+    version = row["version"] if row else "unknown"
+    return Finding(Grade.OK, "database", f"{kind} PostgreSQL {version}, reached")
+
+
+def server(settings: Settings) -> Finding:
+    """Whether a server runs on the data directory."""
+    held = read_presence(settings.data_dir)
+    if held is None:
+        return Finding(
+            Grade.NOTE, "server", "none runs here", ["Start one with `agentstead serve`."]
+        )
+    return Finding(Grade.OK, "server", f"runs at {held.url} (process {held.pid})")
+
+
+async def sandbox() -> Finding:
+    """Start a sandbox for real, in a place of its own, and see whether it holds."""
+    place = temporary_dir()
+    try:
+        provider = Bubblewrap(place / "sandboxes", clock=SystemClock(), idle_seconds=60)
+        probe = await provider.probe()
+        await provider.close()
+    except AgentsteadError as error:
+        return Finding(Grade.FAILED, "sandbox", error.message, [])
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    what = f"{probe.provider}, {probe.mode}, limits by {probe.limits}"
+    if not probe.ok:
+        return Finding(Grade.FAILED, "sandbox", f"{what}: does not hold", probe.problems)
+    return Finding(Grade.LACKING if probe.problems else Grade.OK, "sandbox", what, probe.problems)
+
+
+def temporary_dir() -> Path:
+    """A place of our own; as root the sandbox's user may pass through it."""
+    place = Path(tempfile.mkdtemp(prefix="agentstead-doctor-"))
+    if os.geteuid() == 0:
+        place.chmod(0o711)
+    return place
+
+
+def models(settings: Settings) -> list[Finding]:
+    """Which models there are and which keys are set."""
+    keys = {
+        "Anthropic": settings.anthropic_api_key,
+        "OpenAI-compatible": settings.openai_api_key,
+    }
+    said = ", ".join(
+        f"{name} key {'is set' if key else 'is not set'}" for name, key in keys.items()
+    )
+    try:
+        names = Catalogue(settings).names()
+    except AgentsteadError as error:
+        return [Finding(Grade.FAILED, "models", error.message)]
+    shown = ", ".join(names[:MODELS_SHOWN]) + (", …" if len(names) > MODELS_SHOWN else "")
+    real = [name for name in names if not name.startswith("scripted")]
+    if not real:
+        remedy = "Set ANTHROPIC_API_KEY, or AGENTSTEAD_OPENAI_BASE_URL and AGENTSTEAD_MODELS."
+        what = f"only {shown}, which is scripted and not an AI; {said}"
+        return [Finding(Grade.LACKING, "models", what, [remedy])]
+    return [Finding(Grade.OK, "models", f"{shown}; {said}")]

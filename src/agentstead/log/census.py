@@ -1,0 +1,40 @@
+"""Counts over all sessions, for metrics and for whoever tidies up after deleted ones."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from agentstead.store.pool import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """How many sessions are in which state, and whether workers keep up."""
+
+    sessions: Mapping[str, int]
+    """State → sessions that are not archived."""
+    oldest_due_seconds: float
+    """How long the longest-waiting due session has had no worker."""
+
+
+async def take_census(database: Database) -> Census:
+    """Count now."""
+    rows = await database.fetch(
+        "select status, count(*) as number from sessions where archived_at is null group by status"
+    )
+    waiting = await database.fetch_one(
+        "select extract(epoch from now() - min(greatest(wake_at, coalesce(lease_until, wake_at))))"
+        "::float8 as seconds from sessions"
+        " where wake_at <= now() and (lease_until is null or lease_until < now())"
+    )
+    seconds = waiting["seconds"] if waiting and waiting["seconds"] is not None else 0.0
+    return Census({row["status"]: row["number"] for row in rows}, max(0.0, seconds))
+
+
+async def without_session(database: Database, session_ids: Collection[str]) -> set[str]:
+    """Those of `session_ids` whose session is deleted, archived or terminated."""
+    rows = await database.fetch(
+        "select id from sessions where id = any(%s)"
+        " and archived_at is null and terminated_at is null",
+        (list(session_ids),),
+    )
+    return set(session_ids) - {row["id"] for row in rows}
