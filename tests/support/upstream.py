@@ -11,7 +11,6 @@ answer, then a text.
 
 import argparse
 import asyncio
-import contextlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -113,19 +112,20 @@ class Upstream:
             timeout_graceful_shutdown=1,
         )
         self.server = uvicorn.Server(config)
-        if not self.alone:
-            # Inside a test the signals stay the test runner's.
-            self.server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]
-        self.task = asyncio.create_task(self.server.serve())
-        while not self.server.started:  # noqa: ASYNC110 - uvicorn offers no event
-            await asyncio.sleep(0.005)
+        if self.alone:
+            self.task = asyncio.create_task(self.server.serve())
+            while not self.server.started:  # noqa: ASYNC110 - uvicorn offers no event
+                await asyncio.sleep(0.005)
+        else:  # inside a test: without its signal handlers and its tick of 0.1 s
+            config.load()
+            self.server.lifespan = config.lifespan_class(config)
+            await self.server.startup()
         self.port = self.server.servers[0].sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
 
     async def __aexit__(self, *exc: object) -> None:
-        self.server.should_exit = True
         self.server.force_exit = True
-        await self.task
+        await self.server.shutdown()
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"

@@ -47,7 +47,7 @@ class ToolCall:
     """A call in the making."""
 
     id: str
-    name: str = ""
+    tool: str = ""
     pieces: list[str] = field(default_factory=list)
     whole: Mapping[str, Any] | None = None
     """From servers that send the arguments as an object instead of text."""
@@ -128,8 +128,8 @@ class Assembly:
             self.calls[index] = call
             self.blocks.append(call)
         self.touched = call
-        if name and not call.name:
-            call.name = name
+        if name and not call.tool:
+            call.tool = name
         if isinstance(given, Mapping):
             call.whole = given
         elif given:
@@ -168,8 +168,8 @@ class Assembly:
                 ended = self.finish_reason != "length" or block is not self.touched
                 read = block.whole
                 if read is None:
-                    read = arguments("".join(block.pieces), block.name, ended=ended)
-                return {"type": "tool_use", "id": block.id, "name": block.name, "input": read}
+                    read = arguments("".join(block.pieces), block.tool, ended=ended)
+                return {"type": "tool_use", "id": block.id, "name": block.tool, "input": read}
 
     def _stop_reason(self) -> str:
         if self.refusal or self.finish_reason == "content_filter":

@@ -74,7 +74,7 @@ class Scripted:
     def capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 - the contract's signature
         """It takes everything, so that any configuration can be tried out with it."""
         return Capabilities(
-            display_name=f"Scripted demo ({NOTE})",
+            display_name="Scripted demo (not an AI)",
             context_window=200_000,
             max_output_tokens=32_000,
             efforts=("low", "medium", "high", "xhigh", "max"),
