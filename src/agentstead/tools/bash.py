@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agentstead.tools.in_sandbox import in_sandbox
-from agentstead.tools.tool import Effect, Tool
+from agentstead.tools.tool import Effect, Tool, in_sandbox
 
 SCHEMA = {
     "type": "object",

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from agentstead.tools.in_sandbox import in_sandbox
-from agentstead.tools.tool import Effect, Tool
+from agentstead.tools.tool import Effect, Tool, in_sandbox
 
 SCHEMA = {
     "type": "object",
