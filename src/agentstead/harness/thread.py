@@ -103,8 +103,11 @@ class Thread:
 
     @property
     def busy(self) -> bool:
-        """Running, about to, or waiting for a retry."""
-        return self.status in ("running", "rescheduling") or self.needs_model
+        """Running, about to, or waiting for a retry: the session cannot be idle."""
+        if self.status == "terminated":
+            return False
+        going = self.status in ("running", "rescheduling") or self.needs_model
+        return going or self.interrupted or bool(self.open and not self.blocking)
 
     @property
     def blocking(self) -> tuple[OpenCall, ...]:
