@@ -46,6 +46,8 @@ class Turn:
                     if steps is None:
                         return
                     tasks.start(self.state, steps)
+                    if listener is not None and listener.done():
+                        listener.result()  # what it heard is heard again: it has not been read
                     if listener is None or listener.done():
                         news = self.world.log.news(self.lease.session_id, self.heard)
                         listener = asyncio.ensure_future(news)
@@ -112,9 +114,8 @@ class Turn:
 
     def caught_up(self, state: State, own: Sequence[Event], appended: Appended) -> State:
         """`state` with what others wrote in between, and with what is pending now."""
-        mine = {event.id for event in own}
-        others = [event for event in appended.events if event.id not in mine]
-        state = fold_all(state, others)
+        if len(appended.events) > len(own):  # what they wrote comes before one's own
+            state = fold_all(self.state, appended.events)
         self.see(appended.inbox)
         last = appended.events[-1].seq if appended.events else state.seq
         return evolve(state, seq=last).with_inbox(appended.inbox)
