@@ -123,7 +123,8 @@ class Client:
     # behaving
 
     async def pause(self, seconds: float) -> None:
-        """Up to so long."""
+        """Up to so long; promptly when faults have stopped, so that what is slow is not the client."""
+        seconds = min(seconds, 0.5) if self.world.calm else seconds
         await asyncio.sleep(self.world.rng.random() * seconds)
 
     async def talk(self) -> None:

@@ -271,7 +271,7 @@ class Drawn:
             if rng.random() < self.rate_fault:
                 return self.bad()
         answer = self.good(request)
-        if rng.random() < self.rate_slow:
+        if not self.world.calm and rng.random() < self.rate_slow:
             answer = answer.slow(rng.choice((0.1, 2.0, 8.0)), rng.choice((0.0, 0.5)))
         return answer
 
@@ -329,7 +329,8 @@ class Drawn:
                 Outcome.text(""),
             )
         )
-        return Behaviour(outcome, rng.choice((0.0, 0.0, 0.5, 3.0, 12.0)))
+        seconds = rng.choice((0.0, 0.0, 0.5, 3.0, 12.0))
+        return Behaviour(outcome, min(seconds, 1.0) if self.world.calm else seconds)
 
 
 def rounds(request) -> int:
