@@ -1,1 +1,24 @@
 """The nouns: one file each, with its operations, SQL and routes."""
+
+from agentstead.resources import (
+    agents,
+    environments,
+    health,
+    models,
+    session_events,
+    sessions,
+    threads,
+    why,
+)
+
+ROUTERS = (
+    agents.router,
+    environments.router,
+    sessions.router,
+    session_events.router,
+    threads.router,
+    why.router,
+    models.router,
+    health.router,
+)
+"""Every router, in the order in which the API describes them."""

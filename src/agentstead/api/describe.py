@@ -1,0 +1,98 @@
+"""The description of the API (OpenAPI 3.1), made from the routers.
+
+Promises: each mounted route is in it, with its body's schema and the parameters it reads.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from agentstead import __version__
+from agentstead.api.router import Route, Router
+from agentstead.wire.shape import Shape
+
+PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
+ERROR = {
+    "type": "object",
+    "required": ["type", "error", "request_id"],
+    "properties": {
+        "type": {"const": "error"},
+        "error": {
+            "type": "object",
+            "required": ["type", "message"],
+            "properties": {
+                "type": {"type": "string"},
+                "message": {"type": "string"},
+                "details": {
+                    "type": "object",
+                    "properties": {"error_code": {"type": "string"}},
+                },
+            },
+        },
+        "request_id": {"type": "string"},
+    },
+}
+
+
+def describe(routers: Iterable[Router]) -> dict[str, Any]:
+    """The whole description."""
+    pairs = [(router, route) for router in routers for route in router.routes]
+    bodies: list[type[Shape]] = list(
+        dict.fromkeys(route.body for _, route in pairs if route.body is not None)
+    )
+    names, schemas = models_json_schema(
+        [(body, "validation") for body in bodies], ref_template="#/components/schemas/{model}"
+    )
+    paths: dict[str, dict[str, Any]] = {}
+    for router, route in pairs:
+        schema = None if route.body is None else names[(route.body, "validation")]
+        paths.setdefault(PARAMETER.sub(r"{\1}", route.path), {})[route.method.lower()] = operation(
+            router, route, schema
+        )
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Agentstead", "version": __version__},
+        "paths": paths,
+        "components": {
+            "schemas": {**schemas.get("$defs", {}), "Error": ERROR},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+            },
+        },
+        "security": [{"bearer": []}, {"key": []}],
+    }
+
+
+def operation(router: Router, route: Route, schema: Any) -> dict[str, Any]:
+    """One method on one path."""
+    summary, _, more = (route.handler.__doc__ or "").strip().partition("\n")
+    found: dict[str, Any] = {
+        "tags": [router.tag],
+        "operationId": f"{router.tag.lower().replace(' ', '_')}_{route.handler.__name__}",
+        "summary": summary.rstrip("."),
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in PARAMETER.findall(route.path)
+        ]
+        + [{"name": name, "in": "query", "schema": {"type": "string"}} for name in route.query],
+        "responses": {
+            "200": {"description": "Done.", "content": {"application/json": {"schema": {}}}},
+            "default": {
+                "description": "Not done.",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+            },
+        },
+    }
+    if more.strip():
+        found["description"] = more.strip()
+    if schema is not None:
+        found["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": schema}},
+        }
+    if not route.needs_key:
+        found["security"] = []
+    return found

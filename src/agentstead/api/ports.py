@@ -1,0 +1,47 @@
+"""What routes work with: one frozen bundle, built by `app.py`, handed to every call."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agentstead.clock import Clock
+from agentstead.ids import Ids
+from agentstead.log.log import SessionLog
+from agentstead.settings import Settings
+from agentstead.store.pool import Database
+
+
+class Entry(Protocol):
+    """One model as the Models API shows it."""
+
+    def wire(self) -> Mapping[str, Any]:
+        """Every field of the wire's ModelInfo."""
+        ...
+
+
+class Models(Protocol):
+    """Model names → who answers for them (`providers.catalogue.Catalogue`)."""
+
+    def resolve(self, name: str) -> Any:
+        """Something with `capabilities`; raises Invalid with the list of what there is."""
+        ...
+
+    def list(self) -> Sequence[Entry]:
+        """What is offered by name."""
+        ...
+
+    def info(self, name: str) -> Entry:
+        """One model; NotFound."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The rooms below the door."""
+
+    database: Database
+    log: SessionLog
+    catalogue: Models
+    settings: Settings
+    clock: Clock
+    ids: Ids

@@ -1,0 +1,184 @@
+"""Our Router: a noun's routes with everything they have in common.
+
+A handler takes the `Call`, the ids of its path as keyword arguments, and, where the route has one,
+the parsed body; it returns a JSON object, `Raw` bytes, or a `Stream`. Promises: key checked, body
+parsed and refused by its path, errors in the wire's shape, the caller named in the audit trail.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from agentstead.api.auth import Caller, Keys
+from agentstead.api.faults import answered
+from agentstead.api.ports import Services
+from agentstead.api.query import Query
+from agentstead.api.sse import Stream
+from agentstead.errors import NotFound, TooLarge
+from agentstead.log.log import Follower
+from agentstead.store.audit import Actor, acting
+from agentstead.store.table import Write
+from agentstead.wire.shape import Shape, canonical, parse
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A body that is ready to be sent."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = JSON
+
+
+Answer = Mapping[str, Any] | Raw | Stream
+Handler = Callable[..., Awaitable[Answer]]
+HandlerT = TypeVar("HandlerT", bound=Handler)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, seen from a handler."""
+
+    services: Services
+    caller: Caller
+    query: Query
+    now: float
+    """When it came, seconds since the epoch."""
+
+    @property
+    def workspace_id(self) -> str:
+        """Whose things it may see."""
+        return self.caller.workspace_id
+
+    def write(self, tx: Any) -> Write:
+        """What the table kit needs for a write."""
+        return Write(tx, self.services.ids, self.now, self.workspace_id)
+
+    def stream(self, follower: Follower) -> Stream:
+        """Answer with a follower's frames."""
+        return Stream(follower, self.services.settings.keepalive_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method on one path."""
+
+    method: str
+    path: str
+    handler: Handler
+    body: type[Shape] | None = None
+    needs_key: bool = True
+    """Without one the handler gets the services instead of a call."""
+    query: tuple[str, ...] = ()
+    """Names of its query parameters, for the description of the API."""
+
+
+@dataclass(slots=True)
+class Router:
+    """The routes of one noun."""
+
+    tag: str
+    routes: list[Route] = field(default_factory=list)
+
+    def get(
+        self, path: str, *, query: tuple[str, ...] = (), needs_key: bool = True
+    ) -> Callable[[HandlerT], HandlerT]:
+        """Read."""
+        return self.add("GET", path, None, query=query, needs_key=needs_key)
+
+    def post(self, path: str, body: type[Shape] | None = None) -> Callable[[HandlerT], HandlerT]:
+        """Create, change, or do."""
+        return self.add("POST", path, body)
+
+    def delete(self, path: str) -> Callable[[HandlerT], HandlerT]:
+        """Remove."""
+        return self.add("DELETE", path, None)
+
+    def add(
+        self,
+        method: str,
+        path: str,
+        body: type[Shape] | None,
+        *,
+        query: tuple[str, ...] = (),
+        needs_key: bool = True,
+    ) -> Callable[[HandlerT], HandlerT]:
+        """Hang a handler on a path."""
+
+        def keep(handler: HandlerT) -> HandlerT:
+            self.routes.append(Route(method, path, handler, body, needs_key, query))
+            return handler
+
+        return keep
+
+
+ID = re.compile(r"[A-Za-z0-9_.:/@+-]{1,256}")
+"""Whatever an id or the name of a model may be made of."""
+
+
+def endpoint(
+    route: Route, services: Services, keys: Keys
+) -> Callable[[Request], Awaitable[Response]]:
+    """The route as the web framework calls it."""
+
+    async def work(request: Request) -> Response:
+        if not route.needs_key:
+            return respond(await route.handler(services))
+        caller = await keys.caller(request)
+        call = Call(services, caller, Query(request.scope["query_string"]), services.clock.now())
+        arguments = ids(request)
+        body = await read(request, services.settings.request_bytes_max)
+        if route.body is not None:
+            arguments["body"] = parse(route.body, body)
+        with acting(Actor(caller.key_id, caller.source)):
+            return respond(await route.handler(call, **arguments))
+
+    async def serve(request: Request) -> Response:
+        return await answered(work(request), request.scope["request_id"])
+
+    return serve
+
+
+def ids(request: Request) -> dict[str, Any]:
+    """The ids of the path; NotFound when one cannot be any."""
+    if not all(ID.fullmatch(value) for value in request.path_params.values()):
+        raise NotFound("There is nothing with such an id.")
+    return dict(request.path_params)
+
+
+def respond(answer: Answer) -> Response:
+    """An answer as a response."""
+    if isinstance(answer, Stream):
+        return answer
+    if isinstance(answer, Raw):
+        return Response(answer.body, answer.status, media_type=answer.content_type)
+    return Response(canonical(answer).encode(), media_type=JSON)
+
+
+async def read(request: Request, bytes_max: int) -> bytes:
+    """The whole body; TooLarge beyond the limit."""
+    too_large = TooLarge(f"The request body is larger than {bytes_max} bytes.")
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > bytes_max:
+        await drain(request, int(length), bytes_max)
+        raise too_large
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > bytes_max:
+            raise too_large
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def drain(request: Request, length: int, bytes_max: int) -> None:
+    """Take in a body that is somewhat too large, so that the client reads why it was refused."""
+    if length <= 2 * bytes_max:
+        async for _ in request.stream():
+            pass

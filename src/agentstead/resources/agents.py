@@ -1,0 +1,283 @@
+"""Agents: what can be run, with all its versions.
+
+Promises: a version is written once and never changes; an update that changes nothing makes none;
+with `version` given, an update of something newer is a Conflict and changes nothing.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from agentstead.api.paging import BAD, Cursor, cursor, limit, page
+from agentstead.api.ports import Services
+from agentstead.api.router import Call, Router
+from agentstead.clock import from_rfc3339
+from agentstead.errors import Conflict, Invalid, NotFound
+from agentstead.ids import AGENT
+from agentstead.providers.provider import Capabilities
+from agentstead.store.table import Asks, Filter, Row, Slice, Table, Write, moment, storable
+from agentstead.wire import agent as wire
+from agentstead.wire.agent import AgentCreate, AgentUpdate, AwsRole, ModelConfig
+from agentstead.wire.shape import patch_metadata
+from agentstead.wire.tool import check_tools
+
+router = Router("Agents")
+agents = Table(
+    "agents",
+    "agent",
+    columns="t.*, v.body",
+    source="agents t join agent_versions v on v.agent_id = t.id and v.version = t.version",
+)
+LIMIT, LIMIT_MAX = 20, 100
+VERSION_MAX = 2**31 - 1
+
+
+@router.post("/v1/agents", AgentCreate)
+async def create(call: Call, body: AgentCreate) -> Mapping[str, Any]:
+    """Create an agent at version 1."""
+    snapshot = {
+        "name": body.name,
+        "description": body.description or None,
+        "model": model(call.services, wire.model_config(body.model)),
+        "system": body.system or None,
+        "tools": wire.tools(body.tools),
+        "mcp_servers": wire.servers(body.mcp_servers),
+        "skills": skills(body.skills),
+        "multiagent": multiagent(body.multiagent),
+        "execution_identity": identity(body.execution_identity),
+        "metadata": patch_metadata({}, body.metadata),
+    }
+    check(snapshot)
+    async with call.services.database.transaction() as tx:
+        write = call.write(tx)
+        agent_id = call.services.ids.new(AGENT)
+        await agents.insert(write, {"id": agent_id, "version": 1})
+        await keep_version(write, agent_id, 1, snapshot)
+        return wire.answer(await agents.retrieve(tx, call.workspace_id, agent_id))
+
+
+@router.get(
+    "/v1/agents", query=("created_at[gte]", "created_at[lte]", "include_archived", "limit", "page")
+)
+async def list_agents(call: Call) -> Mapping[str, Any]:
+    """List agents, newest first, each at its latest version."""
+    times = call.query.times("created_at")
+    signs = {"gte": ">=", "lte": "<=", "gt": ">", "lt": "<"}
+    filters = [
+        Filter(f"t.created_at {signs[comparison]} %s", (moment(at),))
+        for comparison, at in times.items()
+    ]
+    if not call.query.flag("include_archived"):
+        filters.append(Filter("t.archived_at is null"))
+    return await newest_first(call, agents, "agents", filters, wire.answer)
+
+
+@router.get("/v1/agents/{agent_id}", query=("version",))
+async def retrieve(call: Call, agent_id: str) -> Mapping[str, Any]:
+    """Retrieve an agent, at its latest version or the one asked for."""
+    version = call.query.number("version", 1, VERSION_MAX)
+    return wire.answer(
+        await at_version(call.services.database, call.workspace_id, agent_id, version)
+    )
+
+
+@router.post("/v1/agents/{agent_id}", AgentUpdate)
+async def update(call: Call, agent_id: str, body: AgentUpdate) -> Mapping[str, Any]:
+    """Change an agent: a new version when something really changes."""
+    async with call.services.database.transaction() as tx:
+        write = call.write(tx)
+        row = await agents.lock(write, agent_id)
+        if row["archived_at"] is not None:
+            raise Invalid(f"Agent {agent_id} is archived and cannot be changed.")
+        if body.version is not None and body.version != row["version"]:
+            raise Conflict(
+                f"version: The agent is at version {row['version']}, not {body.version}; "
+                "read it again and repeat your change."
+            )
+        snapshot = changed(call.services, row["body"], body)
+        check(snapshot)
+        if snapshot != row["body"]:
+            version = row["version"] + 1
+            await keep_version(write, agent_id, version, snapshot)
+            await agents.update(write, agent_id, {"version": version})
+        return wire.answer(await agents.retrieve(tx, call.workspace_id, agent_id))
+
+
+@router.post("/v1/agents/{agent_id}/archive")
+async def archive(call: Call, agent_id: str) -> Mapping[str, Any]:
+    """Archive an agent: read-only from then on, and no new sessions."""
+    async with call.services.database.transaction() as tx:
+        return wire.answer(await agents.archive(call.write(tx), agent_id))
+
+
+@router.get("/v1/agents/{agent_id}/versions", query=("limit", "page"))
+async def versions(call: Call, agent_id: str) -> Mapping[str, Any]:
+    """List all versions of an agent, newest first."""
+    database = call.services.database
+    row = await agents.retrieve(database, call.workspace_id, agent_id)
+    kind = f"agent_versions:{agent_id}"
+    after = cursor(call.query, kind, "desc", (int,))
+    most = limit(call.query, LIMIT, LIMIT_MAX)
+    found = await database.fetch(
+        "select version, body, created_at from agent_versions"
+        " where workspace_id = %s and agent_id = %s and version < %s order by version desc limit %s",
+        (call.workspace_id, agent_id, after.key[0] if after else VERSION_MAX, most + 1),
+    )
+    shown = [wire.answer(past(row, one)) for one in found[:most]]
+    last = Cursor(kind, "desc", (shown[-1]["version"],)) if len(found) > most else None
+    return page(shown, last)
+
+
+async def at_version(asks: Asks, workspace_id: str, agent_id: str, version: int | None) -> Row:
+    """An agent's row at a version (None: the latest); NotFound."""
+    row = await agents.retrieve(asks, workspace_id, agent_id)
+    if version is None:
+        return row
+    found = await asks.fetch_one(
+        "select version, body, created_at from agent_versions"
+        " where workspace_id = %s and agent_id = %s and version = %s",
+        (workspace_id, agent_id, version),
+    )
+    if found is None:
+        raise NotFound(f"Agent {agent_id} has no version {version}.")
+    return past(row, found)
+
+
+def past(row: Row, version: Row) -> Row:
+    """The row of an agent as it was at a version."""
+    at = version["created_at"]
+    return {
+        **row,
+        "version": version["version"],
+        "body": version["body"],
+        "updated_at": row["created_at"] if version["version"] == 1 else stamp(at),
+    }
+
+
+def stamp(at: Any) -> str:
+    """A time of the database as on the wire."""
+    return str(at.isoformat(timespec="microseconds")).replace("+00:00", "Z")
+
+
+async def keep_version(
+    write: Write, agent_id: str, version: int, snapshot: Mapping[str, Any]
+) -> None:
+    """Write one version down."""
+    await write.tx.execute(
+        "insert into agent_versions (agent_id, version, workspace_id, body, created_at)"
+        " values (%s, %s, %s, %s, %s)",
+        (agent_id, version, write.workspace_id, storable(dict(snapshot)), moment(write.at)),
+    )
+
+
+def changed(services: Services, stored: Mapping[str, Any], body: AgentUpdate) -> dict[str, Any]:
+    """The snapshot after an update."""
+    given = body.given()
+    after = dict(stored)
+    for name in ("description", "system"):
+        if name in given:
+            after[name] = given[name] or None
+    if "name" in given:
+        after["name"] = body.name
+    if "model" in given:
+        after["model"] = model(services, wire.model_config(body.model), stored["model"])
+    if "tools" in given:
+        after["tools"] = wire.tools(body.tools)
+    if "mcp_servers" in given:
+        after["mcp_servers"] = wire.servers(body.mcp_servers)
+    if "skills" in given:
+        after["skills"] = skills(body.skills)
+    if "multiagent" in given:
+        after["multiagent"] = multiagent(body.multiagent)
+    if "execution_identity" in given:
+        after["execution_identity"] = identity(body.execution_identity)
+    after["metadata"] = patch_metadata(stored["metadata"], body.metadata)
+    return after
+
+
+def check(snapshot: Mapping[str, Any]) -> None:
+    """The rules that reach over several fields."""
+    check_tools(snapshot["tools"], snapshot["mcp_servers"], snapshot["skills"])
+
+
+def model(
+    services: Services, given: ModelConfig, stored: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """A model as stored: known to the catalogue, its effort resolved."""
+    capabilities = known_model(services, given.id)
+    level = given.level
+    if level is None and stored is not None and stored["id"] == given.id:
+        level = stored["effort"]["type"]
+    elif level is None:
+        level = capabilities.default_effort
+    elif capabilities.efforts and level not in capabilities.efforts:
+        raise Invalid(
+            f'model.effort: {given.id} does not take effort "{level}"; '
+            f"it takes {', '.join(capabilities.efforts)}."
+        )
+    return {
+        "id": given.id,
+        "effort": {"type": level},
+        "speed": given.speed or "standard",
+        "inference_geo": given.inference_geo,
+    }
+
+
+def known_model(services: Services, name: str) -> Capabilities:
+    """What a model can do; Invalid when nobody here answers for it."""
+    try:
+        found: Capabilities = services.catalogue.resolve(name).capabilities
+    except Invalid as error:
+        raise Invalid(named("model", error.message), code=error.code) from None
+    return found
+
+
+def named(path: str, message: str) -> str:
+    """A message that begins with the field's path."""
+    return message if message.startswith(path) else f"{path}: {message}"
+
+
+def skills(given: Any) -> list[Any]:
+    """No skills yet."""
+    if given:
+        raise Invalid(
+            f'skills.0: Skills are not available on this server yet ("{given[0].skill_id}").'
+        )
+    return []
+
+
+def multiagent(given: Any) -> Any:
+    """One agent per session, for now."""
+    if given is not None:
+        raise Invalid(
+            "multiagent: Threads for several agents are not available on this server yet; "
+            "leave it out or send null."
+        )
+    return None
+
+
+def identity(given: Any) -> dict[str, Any]:
+    """The platform's own account is the only one."""
+    if isinstance(given, AwsRole):
+        raise Invalid(
+            'execution_identity.type: Only "service_account" is available on this server.'
+        )
+    return dict(wire.SERVICE_ACCOUNT)
+
+
+async def newest_first(
+    call: Call, table: Table, kind: str, filters: list[Filter], answer: Any
+) -> Mapping[str, Any]:
+    """A page of a plain noun, newest first."""
+    after = cursor(call.query, kind, "desc", (str, str))
+    part = Slice(limit(call.query, LIMIT, LIMIT_MAX), after=place(after) if after else None)
+    rows, more = await table.list(call.services.database, call.workspace_id, part, filters)
+    last = Cursor(kind, "desc", (rows[-1]["created_at"], rows[-1]["id"])) if more else None
+    return page([answer(row) for row in rows], last)
+
+
+def place(after: Cursor) -> tuple[float, str]:
+    """The row a cursor points at."""
+    try:
+        return from_rfc3339(after.key[0]), after.key[1]
+    except (ValueError, OverflowError):
+        raise Invalid(BAD) from None

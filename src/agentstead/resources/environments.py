@@ -1,0 +1,102 @@
+"""Environments: recipes of a place to work. Unversioned; sessions keep what they were made with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from agentstead.api.router import Call, Router
+from agentstead.errors import Invalid
+from agentstead.ids import ENVIRONMENT
+from agentstead.resources.agents import newest_first
+from agentstead.store.table import Filter, Row, Table
+from agentstead.wire import environment as wire
+from agentstead.wire.environment import EnvironmentCreate, EnvironmentUpdate
+from agentstead.wire.shape import patch_metadata
+
+router = Router("Environments")
+environments = Table("environments", "environment", missing="environment_not_found")
+BAD_METADATA = "invalid_metadata"
+
+
+@router.post("/v1/environments", EnvironmentCreate)
+async def create(call: Call, body: EnvironmentCreate) -> Mapping[str, Any]:
+    """Create an environment."""
+    check_scope(body.scope)
+    values = {
+        "id": call.services.ids.new(ENVIRONMENT),
+        "name": body.name,
+        "description": body.description,
+        "config": wire.merged(None, body.config),
+        "metadata": patch_metadata({}, body.metadata, empty_deletes=True, code=BAD_METADATA),
+        "scope": "organization",
+    }
+    async with call.services.database.transaction() as tx:
+        await environments.insert(call.write(tx), values)
+        return wire.answer(await environments.retrieve(tx, call.workspace_id, str(values["id"])))
+
+
+@router.get("/v1/environments", query=("include_archived", "limit", "page"))
+async def list_environments(call: Call) -> Mapping[str, Any]:
+    """List environments, newest first."""
+    hide = not call.query.flag("include_archived")
+    filters = [Filter("t.archived_at is null")] if hide else []
+    return await newest_first(call, environments, "environments", filters, wire.answer)
+
+
+@router.get("/v1/environments/{environment_id}")
+async def retrieve(call: Call, environment_id: str) -> Mapping[str, Any]:
+    """Retrieve an environment."""
+    return wire.answer(
+        await environments.retrieve(call.services.database, call.workspace_id, environment_id)
+    )
+
+
+@router.post("/v1/environments/{environment_id}", EnvironmentUpdate)
+async def update(call: Call, environment_id: str, body: EnvironmentUpdate) -> Mapping[str, Any]:
+    """Change an environment; sandboxes that exist are not touched."""
+    async with call.services.database.transaction() as tx:
+        write = call.write(tx)
+        row = await environments.lock(write, environment_id)
+        if row["archived_at"] is not None:
+            raise Invalid(
+                f"Environment {environment_id} is archived and cannot be changed.",
+                code="environment_archived",
+            )
+        values = changed(row, body)
+        if any(values[name] != row[name] for name in values):
+            await environments.update(write, environment_id, values)
+        return wire.answer(await environments.retrieve(tx, call.workspace_id, environment_id))
+
+
+@router.post("/v1/environments/{environment_id}/archive")
+async def archive(call: Call, environment_id: str) -> Mapping[str, Any]:
+    """Archive an environment: no new sessions and no changes."""
+    async with call.services.database.transaction() as tx:
+        return wire.answer(await environments.archive(call.write(tx), environment_id))
+
+
+@router.delete("/v1/environments/{environment_id}")
+async def delete(call: Call, environment_id: str) -> Mapping[str, Any]:
+    """Delete an environment; sessions made with it go on."""
+    async with call.services.database.transaction() as tx:
+        await environments.delete(call.write(tx), environment_id)
+    return {"id": environment_id, "type": "environment_deleted"}
+
+
+def changed(row: Row, body: EnvironmentUpdate) -> dict[str, Any]:
+    """The columns after an update."""
+    check_scope(body.scope)
+    given = body.given()
+    return {
+        "name": row["name"] if body.name is None else body.name,
+        "description": given.get("description", row["description"]),
+        "config": wire.merged(row["config"], body.config),
+        "metadata": patch_metadata(
+            row["metadata"], body.metadata, empty_deletes=True, code=BAD_METADATA
+        ),
+    }
+
+
+def check_scope(scope: str | None) -> None:
+    """There are no personal environments here."""
+    if scope == "account":
+        raise Invalid('scope: Only "organization" is available on this server.')

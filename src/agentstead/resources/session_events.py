@@ -1,0 +1,103 @@
+"""Events of a session: send, list, stream.
+
+Promises: what `send` answers is in the list when it answers, and the session is `running` if it
+starts work; stored bytes are passed on as they are; a stream is subscribed before its headers go
+out.
+"""
+
+from collections.abc import Sequence
+
+from agentstead.api.paging import Cursor, cursor, limit
+from agentstead.api.router import Call, Raw, Router
+from agentstead.api.sse import Stream
+from agentstead.errors import Invalid
+from agentstead.ids import EVENT
+from agentstead.log.log import EventPage
+from agentstead.resources.admission import Sent, admit, call_ids
+from agentstead.wire.events.names import PERSISTED, PREVIEWED
+from agentstead.wire.events.params import Send, SystemMessage
+from agentstead.wire.shape import canonical
+
+router = Router("Events")
+LIMIT_MAX = 1000
+"""Also the default: clients read only the first page and expect a whole run in it."""
+
+
+@router.post("/v1/sessions/{session_id}/events", Send)
+async def send(call: Call, session_id: str, body: Send) -> Raw:
+    """Send events to a session: all are taken, or none."""
+    events = [
+        Sent(param, call.services.ids.new(EVENT), f"events.{place}")
+        for place, param in enumerate(body.events)
+    ]
+    allowed = not any(isinstance(one.param, SystemMessage) for one in events) or (
+        await takes_system_turns(call, session_id)
+    )
+    decide = admit(events, call.now, system_allowed=allowed)
+    decision = await call.services.log.accept(
+        call.workspace_id, session_id, call_ids(events), decide
+    )
+    return spliced([canonical(echo) for echo in decision.echoes], None)
+
+
+@router.get(
+    "/v1/sessions/{session_id}/events",
+    query=(
+        "types[]", "created_at[gt]", "created_at[gte]", "created_at[lt]", "created_at[lte]",
+        "order", "limit", "page",
+    ),
+)  # fmt: skip
+async def list_events(call: Call, session_id: str) -> Raw:
+    """List the events of a session, oldest first; queued ones last."""
+    return await listed(call, session_id, None)
+
+
+@router.get("/v1/sessions/{session_id}/events/stream", query=("event_deltas[]",))
+async def stream(call: Call, session_id: str) -> Stream:
+    """Follow the events of a session as they come."""
+    return await followed(call, session_id, None)
+
+
+async def takes_system_turns(call: Call, session_id: str) -> bool:
+    """Whether the session's model takes system messages within a conversation."""
+    row = await call.services.log.retrieve(call.workspace_id, session_id)
+    try:
+        capabilities = call.services.catalogue.resolve(row.agent["model"]["id"]).capabilities
+    except Invalid:
+        return False
+    return bool(capabilities.mid_conversation_system)
+
+
+async def listed(call: Call, session_id: str, thread_id: str | None) -> Raw:
+    """A page of a session's events, or of one thread's."""
+    query = call.query
+    order = query.choice("order", ("asc", "desc"), "asc")
+    kind = f"events:{thread_id or session_id}"
+    at = cursor(query, kind, order, (int, int))
+    page: EventPage = await call.services.log.page(
+        call.workspace_id,
+        session_id,
+        thread_id=thread_id,
+        types=query.words("types", PERSISTED),
+        created=query.times("created_at") or None,
+        descending=order == "desc",
+        limit=limit(query, LIMIT_MAX, LIMIT_MAX),
+        after=(at.key[0], at.key[1]) if at else None,
+    )
+    last = Cursor(kind, order, page.last) if page.more and page.last else None
+    return spliced(page.rows, last)
+
+
+async def followed(call: Call, session_id: str, thread_id: str | None) -> Stream:
+    """A stream of a session's events, or of one thread's."""
+    previews = frozenset(call.query.words("event_deltas", PREVIEWED))
+    follower = await call.services.log.follow(
+        call.workspace_id, session_id, thread_id=thread_id, previews=previews
+    )
+    return call.stream(follower)
+
+
+def spliced(rows: Sequence[str], last: Cursor | None) -> Raw:
+    """A page from JSON texts, without parsing them."""
+    next_page = canonical(last.text()) if last else "null"
+    return Raw(f'{{"data":[{",".join(rows)}],"next_page":{next_page}}}'.encode())

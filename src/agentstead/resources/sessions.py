@@ -1,0 +1,292 @@
+"""Sessions: create, retrieve, list, update, archive, delete.
+
+Promises: a session keeps the agent and environment it was made with; what is refused changes
+nothing; a running session is neither archived nor deleted.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agentstead.api.router import Call, Router
+from agentstead.clock import rfc3339
+from agentstead.errors import Invalid
+from agentstead.ids import EVENT, SESSION, THREAD
+from agentstead.log.log import Change, Incoming, NewSession, SessionRow
+from agentstead.resources import agents
+from agentstead.resources.admission import Sent, check_content, echo, refuse_outcome
+from agentstead.resources.environments import environments
+from agentstead.resources.session_list import list_sessions
+from agentstead.store.table import Row
+from agentstead.wire import agent as wire_agent
+from agentstead.wire import environment as wire_environment
+from agentstead.wire import session as wire
+from agentstead.wire.events.params import Param, UserDefineOutcome, UserMessage
+from agentstead.wire.events.stored import Event
+from agentstead.wire.session import AgentReference, AgentWithOverrides, SessionCreate, SessionUpdate
+from agentstead.wire.shape import patch_metadata
+from agentstead.wire.tool import check_tools
+
+router = Router("Sessions")
+
+FILTERS = (
+    "agent_id", "agent_version", "deployment_id", "memory_store_id", "statuses[]",
+    "created_at[gt]", "created_at[gte]", "created_at[lt]", "created_at[lte]",
+    "include_archived", "order", "limit", "page",
+)  # fmt: skip
+
+
+@router.post("/v1/sessions", SessionCreate)
+async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
+    """Create a session; with initial events it starts to work at once."""
+    refuse_unavailable(body)
+    agent = await resolve_agent(call, body.agent)
+    environment = await usable_environment(call, body.environment_id)
+    check_reachable(agent, environment["config"])
+    new = NewSession(
+        id=call.services.ids.new(SESSION),
+        workspace_id=call.workspace_id,
+        primary_thread_id=call.services.ids.new(THREAD),
+        agent_id=agent["id"],
+        agent_version=agent["version"],
+        agent=agent,
+        environment_id=environment["id"],
+        environment=wire_environment.answer(environment),
+        title=body.title,
+        metadata=patch_metadata({}, body.metadata),
+        resources=(),
+        vault_ids=(),
+        created_at=call.now,
+        incoming=initial(call, body.initial_events or ()),
+    )
+    await call.services.log.create(new)
+    return await retrieve(call, new.id)
+
+
+router.get("/v1/sessions", query=FILTERS)(list_sessions)
+
+
+@router.get("/v1/sessions/{session_id}")
+async def retrieve(call: Call, session_id: str) -> Mapping[str, Any]:
+    """Retrieve a session."""
+    row = await call.services.log.retrieve(call.workspace_id, session_id)
+    return wire.answer(row, call.services.clock.now())
+
+
+@router.post("/v1/sessions/{session_id}", SessionUpdate)
+async def update(call: Call, session_id: str, body: SessionUpdate) -> Mapping[str, Any]:
+    """Change title, metadata, or the agent's tools and servers for the turns to come."""
+    given = body.given()
+    if "vault_ids" in given:
+        raise Invalid("vault_ids: The vaults of a session cannot be changed.")
+    if body.budget is not None:
+        raise Invalid(
+            "budget: A budget cannot be added to a session that was created without one "
+            "(budget_create_only).",
+            code="budget_create_only",
+        )
+    agent = body.agent.given() if body.agent is not None else {}
+
+    def decide(row: SessionRow) -> Change:
+        check_alive(row)
+        after: dict[str, Any] = {"metadata": patch_metadata(row.metadata, body.metadata)}
+        if "title" in given:
+            after["title"] = body.title
+        if agent:
+            after["agent"] = updated_agent(row, agent)
+        columns = {name: value for name, value in after.items() if value != getattr(row, name)}
+        if not columns:
+            return Change({})
+        return Change(columns, (event(call, row, "session.updated", wire.changed(row, after)),))
+
+    row = await call.services.log.change(call.workspace_id, session_id, decide)
+    return wire.answer(row, call.services.clock.now())
+
+
+@router.post("/v1/sessions/{session_id}/archive")
+async def archive(call: Call, session_id: str) -> Mapping[str, Any]:
+    """Archive a session: it ends, its history stays."""
+
+    def decide(row: SessionRow) -> Change:
+        if row.archived_at is not None:
+            return Change({})
+        if row.status in ("running", "rescheduling"):
+            raise Invalid(
+                f'Session {row.id} cannot be archived while its status is "{row.status}". '
+                "Only pending or idle sessions may be archived."
+            )
+        if row.status == "terminated":
+            return Change({"archived_at": call.now})
+        thread = {"session_thread_id": row.primary_thread_id, "agent_name": row.agent["name"]}
+        return Change(
+            {"status": "terminated", "archived_at": call.now, "terminated_at": call.now},
+            (
+                event(call, row, "session.thread_status_terminated", thread),
+                event(call, row, "session.status_terminated", {}),
+            ),
+        )
+
+    row = await call.services.log.change(call.workspace_id, session_id, decide)
+    return wire.answer(row, call.services.clock.now())
+
+
+@router.delete("/v1/sessions/{session_id}")
+async def delete(call: Call, session_id: str) -> Mapping[str, Any]:
+    """Delete a session and everything of it."""
+
+    def check(row: SessionRow) -> None:
+        if row.status in ("running", "rescheduling"):
+            raise Invalid(
+                "Cannot delete session while it is running. "
+                "Send an interrupt event or wait for the session to complete."
+            )
+
+    await call.services.log.delete(call.workspace_id, session_id, check)
+    return {"id": session_id, "type": "session_deleted"}
+
+
+def event(call: Call, row: SessionRow, name: str, fields: Mapping[str, Any]) -> Event:
+    """An event that a route writes."""
+    event_id = call.services.ids.new(EVENT)
+    payload = {"id": event_id, "type": name, **fields, "processed_at": rfc3339(call.now)}
+    return Event(event_id, name, row.primary_thread_id, payload, call.now)
+
+
+def check_alive(row: SessionRow) -> None:
+    """Ended sessions are read-only."""
+    if row.archived_at is not None or row.status == "terminated":
+        state = "archived" if row.archived_at is not None else "terminated"
+        raise Invalid(f"Session {row.id} is {state} and cannot be changed.")
+
+
+def updated_agent(row: SessionRow, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The session's agent with other tools or servers."""
+    if row.status != "idle":
+        raise Invalid(
+            f'agent: The session must be idle to change its agent; its status is "{row.status}".'
+        )
+    agent = dict(row.agent)
+    if "tools" in given:
+        agent["tools"] = wire_agent.tools(given["tools"])
+    if "mcp_servers" in given:
+        agent["mcp_servers"] = wire_agent.servers(given["mcp_servers"])
+    try:
+        check_tools(agent["tools"], agent["mcp_servers"], agent["skills"])
+        check_reachable(agent, row.environment["config"])
+    except Invalid as error:
+        raise Invalid(f"agent.{error.message}", code=error.code) from None
+    return agent
+
+
+def refuse_unavailable(body: SessionCreate) -> None:
+    """What sessions cannot have yet, by name."""
+    if body.budget is not None:
+        raise Invalid(
+            "budget: Budgets are not available on this server yet: its models have no list price "
+            "(model_not_budgetable).",
+            code="model_not_budgetable",
+        )
+    if body.resources:
+        raise Invalid(
+            f"resources.0.type: Resources of type {body.resources[0].type} are not available on "
+            "this server yet."
+        )
+    if body.vault_ids:
+        raise Invalid(
+            f'vault_ids.0: There is no vault "{body.vault_ids[0]}": vaults are not available on '
+            "this server yet."
+        )
+
+
+async def usable_environment(call: Call, environment_id: str) -> Row:
+    """An environment that sessions can be made on."""
+    row = await environments.retrieve(call.services.database, call.workspace_id, environment_id)
+    if row["archived_at"] is not None:
+        raise Invalid(
+            f"environment_id: Environment {environment_id} is archived.",
+            code="environment_archived",
+        )
+    if row["config"]["type"] == "self_hosted":
+        raise Invalid(
+            f"environment_id: Environment {environment_id} is self_hosted; sessions on self_hosted "
+            "environments are not available on this server yet."
+        )
+    return row
+
+
+async def resolve_agent(
+    call: Call, given: str | AgentReference | AgentWithOverrides
+) -> dict[str, Any]:
+    """The snapshot of the agent that a session runs."""
+    agent_id = given if isinstance(given, str) else given.id
+    version = None if isinstance(given, str) else given.version
+    row = await agents.at_version(call.services.database, call.workspace_id, agent_id, version)
+    if row["archived_at"] is not None:
+        raise Invalid(f"agent: Agent {agent_id} is archived.")
+    snapshot = wire_agent.session_agent(wire_agent.answer(row))
+    if isinstance(given, AgentWithOverrides):
+        return overridden(call, snapshot, given)
+    agents.known_model(call.services, snapshot["model"]["id"])
+    return snapshot
+
+
+def overridden(call: Call, snapshot: Mapping[str, Any], body: AgentWithOverrides) -> dict[str, Any]:
+    """A snapshot with its overrides, checked as a whole."""
+    given, agent = body.given(), dict(snapshot)
+    try:
+        if "model" in given:
+            agent["model"] = overriding_model(call, body)
+        else:
+            agents.known_model(call.services, agent["model"]["id"])
+        if "system" in given:
+            agent["system"] = body.system or None
+        if "tools" in given:
+            agent["tools"] = wire_agent.tools(body.tools)
+        if "mcp_servers" in given:
+            agent["mcp_servers"] = wire_agent.servers(body.mcp_servers)
+        if "skills" in given:
+            agent["skills"] = agents.skills(body.skills)
+        check_tools(agent["tools"], agent["mcp_servers"], agent["skills"])
+    except Invalid as error:
+        raise Invalid(f"agent.{error.message}", code=error.code) from None
+    return agent
+
+
+def overriding_model(call: Call, body: AgentWithOverrides) -> dict[str, Any]:
+    """The model of an override; its effort is the model's own."""
+    if body.model is None:
+        raise Invalid(
+            "model: A session needs a model (agent_model_required).", code="agent_model_required"
+        )
+    config = wire_agent.model_config(body.model)
+    return agents.model(call.services, config.model_copy(update={"effort": None}))
+
+
+def check_reachable(agent: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Servers of tools must be allowed by a limited network."""
+    network = config.get("networking", {})
+    if network.get("type") != "limited" or network["allow_mcp_servers"]:
+        return
+    for place, server in enumerate(agent["mcp_servers"]):
+        host = wire_agent.host(server["url"])
+        if not wire_environment.allows(network["allowed_hosts"], host):
+            raise Invalid(
+                f'mcp_servers.{place}.url: The environment\'s network does not allow "{host}"; '
+                "list it in allowed_hosts or set allow_mcp_servers."
+            )
+
+
+def initial(call: Call, events: Sequence[Param]) -> tuple[Incoming, ...]:
+    """The first input of a session."""
+    sent = [
+        Sent(param, call.services.ids.new(EVENT), f"initial_events.{place}")
+        for place, param in enumerate(events)
+    ]
+    for one in sent:
+        if isinstance(one.param, UserDefineOutcome):
+            refuse_outcome(one.path)
+        if not isinstance(one.param, UserMessage):
+            raise Invalid(
+                f"{one.path}.type: Only user.message and user.define_outcome can be initial events."
+            )
+        check_content(one.param, one.path)
+    return tuple(Incoming(one.id, one.param.type, None, echo(one, call.now)) for one in sent)

@@ -1,0 +1,198 @@
+"""Sessions: what a client sends and what is answered.
+
+Promises: an answer holds every field of the wire's Session; time that is still running (active
+seconds, age) is counted up to the moment of the answer.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from agentstead.clock import rfc3339
+from agentstead.wire.agent import McpServers, Model, Skills, System
+from agentstead.wire.events.params import INITIAL_EVENTS_MAX, AnyParam
+from agentstead.wire.shape import Id, Metadata, MetadataPatch, OneOf, Shape, Shorthand, Text, Title
+from agentstead.wire.tool import Tools
+
+STATUSES = ("idle", "running", "rescheduling", "terminated")
+Path = Annotated[Text, StringConstraints(min_length=1, max_length=4096)]
+Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class AgentReference(Shape):
+    """An agent at a version; without one the latest."""
+
+    type: Literal["agent"]
+    id: Id
+    version: Version | None = None
+
+
+class AgentWithOverrides(Shape):
+    """An agent with parts replaced for this session only."""
+
+    type: Literal["agent_with_overrides"]
+    id: Id
+    version: Version | None = None
+    model: Model | None = None
+    system: System | None = None
+    tools: Tools | None = None
+    mcp_servers: McpServers | None = None
+    skills: Skills | None = None
+
+
+class FileResource(Shape):
+    """An uploaded file."""
+
+    type: Literal["file"]
+    file_id: Id
+    mount_path: Path | None = None
+
+
+class Branch(Shape):
+    """A branch to check out."""
+
+    type: Literal["branch"]
+    name: Annotated[Text, StringConstraints(min_length=1, max_length=255)]
+
+
+class Commit(Shape):
+    """A commit to check out."""
+
+    type: Literal["commit"]
+    sha: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{7,64}$")]
+
+
+class GithubRepository(Shape):
+    """A repository to clone."""
+
+    type: Literal["github_repository"]
+    url: Annotated[Text, StringConstraints(min_length=1, max_length=2048)]
+    authorization_token: Text | None = None
+    checkout: Annotated[Branch | Commit, OneOf()] | None = None
+    mount_path: Path | None = None
+
+
+class MemoryStore(Shape):
+    """A memory store to mount."""
+
+    type: Literal["memory_store"]
+    memory_store_id: Id
+    access: Literal["read_write", "read_only"] | None = None
+    instructions: Annotated[Text, StringConstraints(max_length=4096)] | None = None
+
+
+Resource = Annotated[FileResource | GithubRepository | MemoryStore, OneOf()]
+
+
+class Money(Shape):
+    """Whole cents."""
+
+    amount: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,17}$")]
+    currency: Literal["USD"]
+
+
+class Budget(Shape):
+    """A cap on the list cost."""
+
+    type: Literal["limit"]
+    max_list_cost: Money
+
+
+class SessionCreate(Shape):
+    """The body of a create."""
+
+    agent: Annotated[Id | Annotated[AgentReference | AgentWithOverrides, OneOf()], Shorthand()]
+    environment_id: Id
+    title: Title | None = None
+    metadata: Metadata | None = None
+    resources: Annotated[list[Resource], Field(max_length=1000)] | None = None
+    vault_ids: Annotated[list[Id], Field(max_length=100)] | None = None
+    budget: Budget | None = None
+    initial_events: Annotated[list[AnyParam], Field(max_length=INITIAL_EVENTS_MAX)] | None = None
+
+
+class AgentUpdate(Shape):
+    """What of a session's agent can change: each a full replacement."""
+
+    tools: Tools = []
+    mcp_servers: McpServers = []
+
+
+class SessionUpdate(Shape):
+    """The body of an update: omitted keeps, null clears."""
+
+    title: Title | None = None
+    metadata: MetadataPatch | None = None
+    agent: AgentUpdate | None = None
+    budget: Budget | None = None
+    vault_ids: list[Id] | None = None
+
+
+def usage(stored: Mapping[str, Any], active_seconds: float) -> dict[str, Any]:
+    """Session usage as answered: zeros where nothing was used."""
+    cache = stored.get("cache_creation") or {}
+    tools = stored.get("server_tool_use") or {}
+    answer = {
+        "input_tokens": stored.get("input_tokens") or 0,
+        "output_tokens": stored.get("output_tokens") or 0,
+        "cache_read_input_tokens": stored.get("cache_read_input_tokens") or 0,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": cache.get("ephemeral_5m_input_tokens") or 0,
+            "ephemeral_1h_input_tokens": cache.get("ephemeral_1h_input_tokens") or 0,
+        },
+        "server_tool_use": {
+            "web_search_requests": tools.get("web_search_requests") or 0,
+            "web_fetch_requests": tools.get("web_fetch_requests") or 0,
+        },
+        "active_seconds": active_seconds,
+    }
+    if stored.get("list_cost"):
+        answer["list_cost"] = stored["list_cost"]
+    return answer
+
+
+def seconds(value: float) -> float:
+    """Seconds as answered: never negative, to the microsecond."""
+    return round(max(0.0, value), 6)
+
+
+def answer(row: Any, now: float) -> dict[str, Any]:
+    """The wire's Session of a `SessionRow`."""
+    ended = row.terminated_at if row.status == "terminated" else None
+    active = float(row.stats.get("active_seconds") or 0.0)
+    if row.active_since is not None and ended is None:
+        active += now - row.active_since
+    duration = (now if ended is None else ended) - row.created_at
+    return {
+        "id": row.id,
+        "type": "session",
+        "agent": row.agent,
+        "environment_id": row.environment_id,
+        "status": row.status,
+        "title": row.title,
+        "metadata": row.metadata,
+        "resources": list(row.resources),
+        "vault_ids": list(row.vault_ids),
+        "budget": None,
+        "outcome_evaluations": [],
+        "stats": {"active_seconds": seconds(active), "duration_seconds": seconds(duration)},
+        "usage": usage(row.usage, seconds(active)),
+        "deployment_id": None,
+        "created_at": rfc3339(row.created_at),
+        "updated_at": rfc3339(row.updated_at),
+        "archived_at": None if row.archived_at is None else rfc3339(row.archived_at),
+    }
+
+
+def changed(before: Any, after: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `session.updated`: those of `after` that differ from the row `before`."""
+    fields = {name: value for name, value in after.items() if value != getattr(before, name)}
+    if fields.get("metadata") == {}:
+        del fields["metadata"]
+    return fields
+
+
+def unavailable(resources: Sequence[Any]) -> str | None:
+    """The type of the first resource, none of which can be mounted yet."""
+    return resources[0].type if resources else None
