@@ -36,6 +36,8 @@ def main() -> None:
     config = json.load(sys.stdin)
     if os.fork():
         os._exit(0)
+    # some event loops let a child inherit more than its three streams
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     os.setsid()
     os.umask(0o077)
     os.chdir("/")
