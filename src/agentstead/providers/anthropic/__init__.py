@@ -103,6 +103,8 @@ class Anthropic:
         async with self.warming:
             if self.client is None:
                 self.client = await asyncio.to_thread(self._make_client)
+                # The SDK warns at each request for a deprecated model; GET /v1/models says it.
+                warnings.filterwarnings("ignore", r"The model '.*' is deprecated")
 
     def _make_client(self) -> "AsyncAnthropic":
         sdk = importlib.import_module("anthropic")
@@ -132,8 +134,6 @@ class Anthropic:
         message = Assembly()
         began = False
         try:
-            # The SDK warns at every request for a deprecated model; GET /v1/models says it instead.
-            warnings.filterwarnings("ignore", r"The model '.*' is deprecated", DeprecationWarning)
             async with await self.client.messages.create(**body(request), stream=True) as events:
                 began = True
                 async for event in events:
