@@ -62,10 +62,11 @@ class Bubblewrap:
         request = {"op": "call", "id": call_id, "tool": tool, "input": dict(arguments)}
         for _ in range(ATTEMPTS_MAX):
             reply = await link.ask(place.path, request)
-            if reply is None:
+            if not reply:
                 # nobody there, or gone while we waited: the journal knows whether the call began
-                reply = await self._remembered(place, call_id)
-            if reply is None:
+                asked = reply is not None
+                reply = await self._remembered(place, call_id, asked=asked)
+            if not reply:
                 await self._start(place, spec)
             elif "unknown" in reply:
                 raise SandboxFault(
@@ -83,8 +84,7 @@ class Bubblewrap:
         """Make sure the call has ended: kill it if it runs, refuse it if it comes later."""
         place = Place(self.root, sandbox_id)
         await asyncio.to_thread(place.make)
-        if await asyncio.to_thread(Journal(place.journal).refuse, call_id):
-            return
+        await asyncio.to_thread(Journal(place.journal).refuse, call_id)
         await link.ask(place.path, {"op": "cancel", "id": call_id})
 
     async def keep(self, sandbox_ids: Iterable[str]) -> None:
@@ -107,25 +107,28 @@ class Bubblewrap:
     async def close(self) -> None:
         """Nothing is held between calls; running sandboxes go on."""
 
-    async def _remembered(self, place: Place, call_id: str) -> dict[str, Any] | None:
+    async def _remembered(
+        self, place: Place, call_id: str, *, asked: bool
+    ) -> dict[str, Any] | None:
         """What the journal says of a call; None when it never began."""
         journal = Journal(place.journal)
         record = await asyncio.to_thread(journal.read, call_id)
         if record is None:
-            return None
+            # destroyed while we waited: it must not come to life again for this call
+            return {"unknown": True} if asked and not place.path.exists() else None
         if record.state == "started":
             # whoever started it listened before: only if nobody listens now is it lost
             reply = await link.ask(
                 place.path, {"op": "call", "id": call_id, "tool": "", "input": {}}
             )
-            if reply is not None:
+            if reply:
                 return reply
             record = await asyncio.to_thread(journal.read, call_id) or record
         return answer(record.state, record.outcome)
 
     async def _start(self, place: Place, spec: SandboxSpec) -> None:
         async with self._starting.setdefault(place.sandbox_id, asyncio.Lock()):
-            if await link.ask(place.path, {"op": "status"}) is not None:
+            if await link.ask(place.path, {"op": "status"}):
                 return
             report = await self._spawn(place, spec)
             if not report.get("ok"):
@@ -139,7 +142,7 @@ class Bubblewrap:
 
     async def _wait_for_other(self, place: Place) -> None:
         until = self._clock.monotonic() + LATE_SECONDS
-        while await link.ask(place.path, {"op": "status"}) is None:
+        while not await link.ask(place.path, {"op": "status"}):
             if self._clock.monotonic() > until:
                 return  # it may have failed to start; then we are next
             await self._clock.sleep(RETRY_SECONDS)

@@ -11,7 +11,7 @@ from agentstead.sandbox.supervisor.frames import FRAME_BYTES_MAX, LENGTH, pack
 
 
 async def ask(folder: Path, request: dict[str, Any]) -> dict[str, Any] | None:
-    """The answer; None when nobody listens there, or hung up without one."""
+    """The answer; None when nobody listens there, nothing in it when they hung up without one."""
     try:
         reader, writer = await _connect(folder)
     except OSError:
@@ -21,11 +21,11 @@ async def ask(folder: Path, request: dict[str, Any]) -> dict[str, Any] | None:
         await writer.drain()
         (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
         if length > FRAME_BYTES_MAX:
-            return None
+            return {}
         reply: dict[str, Any] = json.loads(await reader.readexactly(length))
         return reply
     except (OSError, asyncio.IncompleteReadError):
-        return None
+        return {}
     finally:
         writer.transport.abort()
 

@@ -26,6 +26,8 @@ LOG_BYTES = 8192
 BACKSTOP_SECONDS = 10.0
 """So long after its time a call may still be unanswered before the sandbox counts as stuck."""
 TICK_SECONDS = 0.5
+QUIET_SECONDS = 5.0
+"""Between two looks at a sandbox that does nothing."""
 CANCELLED = {
     "content": [{"type": "text", "text": "The call was cancelled."}],
     "is_error": True,
@@ -75,6 +77,7 @@ class Supervisor:
         self.bash_running: Call | None = None
         self.log = b""
         self.stopping = False
+        self._quiet_seconds = min(QUIET_SECONDS, self.idle_seconds / 4)
         self.selector.register(launched.channel, selectors.EVENT_READ, self._from_runner)
         self.selector.register(launched.log, selectors.EVENT_READ, self._read_log)
 
@@ -128,7 +131,9 @@ class Supervisor:
         ready()
         ticked = time.monotonic()
         while not self.stopping:
-            for key, events in self.selector.select(TICK_SECONDS if self.calls else 5.0):
+            for key, events in self.selector.select(
+                TICK_SECONDS if self.calls else self._quiet_seconds
+            ):
                 if key.fd in self.selector.get_map() and not self.stopping:
                     if isinstance(key.data, Client):
                         self._client(key.data, events)
@@ -210,7 +215,7 @@ class Supervisor:
         elif operation == "status":
             self._reply(client, {"limits": self.control.kind, "pid": self.launched.pid})
         elif operation == "stop":
-            self.stopping = True
+            self._stop()
 
     # --- calls
 
@@ -294,6 +299,12 @@ class Supervisor:
             if call is self.bash_running:
                 self.bash_running = None
                 self._next_bash()
+
+    def _stop(self) -> None:
+        self.stopping = True
+        for call in self.calls.values():
+            for waiting in list(call.waiting):
+                self._reply(waiting, {"unknown": True})
 
     # --- the sandbox
 

@@ -1,0 +1,183 @@
+"""The promises of a sandbox provider, held against every one there is: the double and bubblewrap."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from agentstead.clock import SystemClock
+from agentstead.errors import SandboxFault
+from agentstead.sandbox.bubblewrap import Bubblewrap
+from agentstead.sandbox.sandbox import Outcome, Sandbox
+from agentstead.testing.fake_sandbox import Behaviour, FakeCall, FakeSandbox
+from tests.support.sandboxes import SPEC, gone, needed, real_sandboxes, supervisor_pid, text
+
+ID = "sesn_contract"
+
+
+@dataclass
+class Subject:
+    """A provider, and the violence that a test may do to it."""
+
+    sandbox: Sandbox
+    another: Callable[[], Sandbox]
+    """A second object for the same sandboxes, as another worker has it."""
+    kill: Callable[[str], Awaitable[None]]
+    """SIGKILL the process that owns a sandbox."""
+    begins: Callable[[str], Awaitable[int]]
+    """How often a call was begun."""
+
+    async def bash(self, call_id: str, command: str, **more: Any) -> Outcome:
+        arguments = {"command": command, **more}
+        return await self.sandbox.call(ID, SPEC, call_id, "bash", arguments)
+
+
+def behave(call: FakeCall) -> Behaviour:
+    """What the double does with the few commands of this file."""
+    command = str(call.arguments.get("command", ""))
+    seconds = 0.6 if "sleep" in command else 0.0
+    return Behaviour(Outcome.text("slept" if seconds else "ok"), seconds=seconds)
+
+
+@pytest.fixture(params=["double", "bubblewrap"])
+async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+    if request.param == "double":
+        double = FakeSandbox(SystemClock(), behave)
+
+        async def lose(sandbox_id: str) -> None:
+            double.lose(sandbox_id)
+
+        async def executed(call_id: str) -> int:
+            return double.executed[call_id]
+
+        yield Subject(double, lambda: double, lose, executed)
+        await double.stop()
+        return
+    await needed()
+    async with real_sandboxes() as real:
+
+        async def kill(sandbox_id: str) -> None:
+            pid = supervisor_pid(real, sandbox_id)
+            os.kill(pid, signal.SIGKILL)
+            await gone(pid)
+
+        async def begun(call_id: str) -> int:
+            outcome = await real.call(
+                ID,
+                SPEC,
+                f"look-{call_id}",
+                "bash",
+                {"command": f"cat {call_id} 2>/dev/null | wc -l"},
+            )
+            return int(text(outcome))
+
+        again = Bubblewrap(real.root, clock=SystemClock())
+        yield Subject(real, lambda: again, kill, begun)
+
+
+def sleeper(call_id: str) -> str:
+    """A command that leaves a line each time it is run."""
+    return f"echo begun >> {call_id}; sleep 0.6; echo slept"
+
+
+async def test_a_probe_says_what_it_found(subject: Subject) -> None:
+    probe = await subject.sandbox.probe()
+    assert probe.ok, probe.problems
+    assert probe.problems == ()
+    assert probe.mode
+    assert probe.limits
+
+
+async def test_a_known_call_is_answered_and_not_run_again(subject: Subject) -> None:
+    first = await subject.bash("call_1", sleeper("call_1"))
+    second = await subject.bash("call_1", sleeper("call_1"))
+    assert first == second
+    assert text(first) == "slept"
+    assert await subject.begins("call_1") == 1
+
+
+async def test_the_same_call_twice_at_once_runs_once(subject: Subject) -> None:
+    both = await asyncio.gather(
+        subject.bash("call_1", sleeper("call_1")), subject.bash("call_1", sleeper("call_1"))
+    )
+    assert both[0] == both[1]
+    assert await subject.begins("call_1") == 1
+
+
+async def test_another_worker_joins_a_running_call(subject: Subject) -> None:
+    waiting = asyncio.create_task(subject.bash("call_1", sleeper("call_1")))
+    await asyncio.sleep(0.3)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await subject.sandbox.close()
+    other = subject.another()
+    outcome = await other.call(ID, SPEC, "call_1", "bash", {"command": sleeper("call_1")})
+    assert text(outcome) == "slept"
+    subject.sandbox = other
+    assert await subject.begins("call_1") == 1
+
+
+async def test_a_cancelled_call_ends_soon_and_stays_ended(subject: Subject) -> None:
+    waiting = asyncio.create_task(subject.bash("call_1", "sleep 30"))
+    await asyncio.sleep(0.3)
+    async with asyncio.timeout(5):
+        await subject.sandbox.cancel(ID, "call_1")
+        outcome = await waiting
+    assert outcome.is_error
+    assert await subject.bash("call_1", "echo late") == outcome
+    await subject.sandbox.cancel(ID, "call_1")
+    assert await subject.bash("call_1", "echo late") == outcome
+
+
+async def test_a_call_cancelled_before_it_came_is_refused(subject: Subject) -> None:
+    await subject.sandbox.cancel(ID, "call_1")
+    outcome = await subject.bash("call_1", sleeper("call_1"))
+    assert outcome.is_error
+    assert await subject.begins("call_1") == 0
+    assert not (await subject.bash("call_2", "echo ok")).is_error
+
+
+async def test_an_ended_call_is_not_changed_by_a_late_cancel(subject: Subject) -> None:
+    outcome = await subject.bash("call_1", "echo ok")
+    await subject.sandbox.cancel(ID, "call_1")
+    assert await subject.bash("call_1", "echo ok") == outcome
+
+
+async def test_a_call_whose_supervisor_died_is_unknown_for_ever(subject: Subject) -> None:
+    await subject.bash("call_0", "echo ok")
+    waiting = asyncio.create_task(subject.bash("call_1", sleeper("call_1")))
+    await asyncio.sleep(0.3)
+    await subject.kill(ID)
+    with pytest.raises(SandboxFault) as fault:
+        await waiting
+    assert fault.value.kind == "unknown"
+    assert text(await subject.bash("call_2", "echo ok")) == text(await subject.bash("call_2", "x"))
+    with pytest.raises(SandboxFault) as fault:
+        await subject.bash("call_1", sleeper("call_1"))
+    assert fault.value.kind == "unknown"
+    assert await subject.begins("call_1") == 1
+    assert not (await subject.bash("call_0", "echo ok")).is_error
+
+
+async def test_destroying_ends_calls_and_can_be_repeated(subject: Subject) -> None:
+    await subject.bash("call_0", "echo ok")
+    waiting = asyncio.create_task(subject.bash("call_1", "sleep 30"))
+    await asyncio.sleep(0.3)
+    async with asyncio.timeout(5):
+        await subject.sandbox.destroy(ID)
+        with pytest.raises(SandboxFault):
+            await waiting
+    await subject.sandbox.destroy(ID)
+    await subject.sandbox.destroy("sesn_never")
+    assert await subject.sandbox.reconcile(set()) == []
+
+
+async def test_reconciling_names_what_nobody_knows(subject: Subject) -> None:
+    await subject.bash("call_1", "echo ok")
+    assert await subject.sandbox.reconcile(set()) == [ID]
+    assert await subject.sandbox.reconcile({ID}) == []
+    await subject.sandbox.keep([ID, "sesn_never"])
