@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 import uvicorn
 
 from agentstead.api.mount import create_app
-from agentstead.api.services import Services
+from agentstead.api.ports import Services
 from agentstead.app.metrics_route import metrics_router
 from agentstead.app.rooms import Rooms
 from agentstead.errors import Misconfigured
