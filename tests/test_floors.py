@@ -12,8 +12,8 @@ LINT = Path(sys.executable).parent / "lint-imports"
 
 # a new file in this room → what it imports → how the refusal names it
 PLANTED = (
-    ("harness/planted", "import time", "agentstead.harness -> time"),
-    ("harness/planted", "import asyncio", "agentstead.harness -> asyncio"),
+    ("harness/planted", "import time", "agentstead.harness.planted -> time"),
+    ("harness/planted", "import asyncio", "agentstead.harness.planted -> asyncio"),
     ("harness/planted", "import agentstead.ids", "agentstead.harness.planted -> agentstead.ids"),
     ("harness/planted", "import agentstead.log.log", "agentstead.harness.planted -> agentstead.log.log"),
     ("harness/planted", "import agentstead.store", "agentstead.harness.planted -> agentstead.store"),
@@ -75,11 +75,10 @@ def test_planted_imports_are_refused_by_name(copy: Path) -> None:
 
 
 def test_the_product_cannot_import_its_doubles(copy: Path) -> None:
-    path = copy / "src/agentstead/app.py"
-    path.write_text(path.read_text() + "\nimport agentstead.testing\n")
+    plant(copy, "app/planted", "import agentstead.testing")
     status, said = lint(copy)
     assert status == 1, said
-    assert "agentstead.app -> agentstead.testing" in said
+    assert "agentstead.app.planted -> agentstead.testing" in said
 
 
 def test_a_circle_is_refused(copy: Path) -> None:
