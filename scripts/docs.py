@@ -131,6 +131,28 @@ def metrics() -> str:
     return "\n".join((*out, *keys)) + "\n"
 
 
+def api() -> str:
+    """Every route, by family."""
+    from agentstead.api.describe import describe
+    from agentstead.resources import ROUTERS
+
+    out = [
+        "# API\n", BY_HAND,
+        "`GET /openapi.json` of a running server has the whole description, with the schemas of all bodies. Every route below `/v1` needs",
+        "a key (`Authorization: Bearer …` or `x-api-key: …`). What differs from the hosted service is in [compatibility](../compatibility.md).",
+    ]  # fmt: skip
+    families: dict[str, list[str]] = {}
+    for path, methods in describe(ROUTERS)["paths"].items():
+        for method, found in methods.items():
+            words = cell(found.get("summary") or found.get("description") or "")
+            families.setdefault(found["tags"][0], []).append(
+                f"| `{method.upper()} {path}` | {words} |"
+            )
+    for family, rows in families.items():
+        out += [f"\n## {family}\n", "| route | |", "|---|---|", *rows]
+    return "\n".join(out) + "\n"
+
+
 def planner() -> str:
     """The planner's page with its rules in their order."""
     from agentstead.harness import plan
@@ -156,6 +178,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/errors.md": errors,
     "reference/cli.md": commands,
     "reference/metrics.md": metrics,
+    "reference/api.md": api,
     "architecture/planner.md": planner,
 }
 
