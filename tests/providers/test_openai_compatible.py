@@ -146,6 +146,14 @@ async def test_text_after_a_call_is_its_own_block(
     assert [block["type"] for block in heard.done.content] == ["text", "tool_use", "text"]
 
 
+async def test_arguments_that_come_as_an_object(
+    server: OpenAICompatible, upstream: Upstream
+) -> None:
+    block = {**call("call_a", "bash", {"command": "ls"}), "as_object": True}
+    upstream.replies = [Reply([block], "tool_use")]
+    assert (await hear(server)).calls == [("call_a", "bash", {"command": "ls"})]
+
+
 async def test_reasoning_is_announced_not_shown(
     server: OpenAICompatible, upstream: Upstream
 ) -> None:

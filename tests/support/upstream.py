@@ -333,6 +333,9 @@ def chat_call(index: int, block: Block) -> list[dict[str, Any]]:
     named: dict[str, Any] = {"type": "function"}
     if block["id"] is not None:
         named["id"] = block["id"]
+    if block.get("as_object"):  # as some servers do, against the specification
+        function = {"name": block["name"], "arguments": block["arguments"]}
+        return [delta(**named, function=function)]
     opened = delta(**named, function={"name": block["name"], "arguments": ""})
     pieces = [delta(function={"arguments": piece}) for piece in halves(argument_text(block))]
     return [opened, *pieces]

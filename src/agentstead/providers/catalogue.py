@@ -71,6 +71,7 @@ def wire_capabilities(able: Capabilities) -> dict[str, Any]:
     return {
         "batch": no,
         "citations": no,
+        "compaction": None,
         "code_execution": no,
         "image_input": yes(able.images),
         "pdf_input": yes(able.documents),

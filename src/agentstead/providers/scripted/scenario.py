@@ -140,7 +140,7 @@ def parse(text: str, name: str) -> Scenario:
     """A scenario from its JSON text; `name` is for messages."""
     try:
         return scenario(json.loads(text))
-    except (ValueError, TypeError, KeyError, re.error) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, re.error) as error:
         raise Misconfigured(f"scripted_file: {name} is not a scenario: {error}.") from error
 
 
