@@ -157,6 +157,8 @@ def _mount_point(point: Path, source: Path) -> None:
 
 def _add_runner(arguments: Arguments, runner: Path) -> None:
     package = "agentstead/sandbox/supervisor"
+    arguments.add("--perms", "0755", "--size", str(RUN_BYTES), "--tmpfs", LIBRARY)
     arguments.data((runner.parent / "frames.py").read_bytes(), f"{LIBRARY}/{package}/frames.py")
     for file in sorted(runner.glob("*.py")):
         arguments.data(file.read_bytes(), f"{LIBRARY}/{package}/runner/{file.name}")
+    arguments.add("--remount-ro", LIBRARY)

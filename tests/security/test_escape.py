@@ -1,0 +1,395 @@
+"""Ways out of a sandbox, tried from inside for real; each must be closed.
+
+One script tries them all in one sandbox and prints what each gave; every test looks at its own.
+`open` means that the attempt succeeded.
+"""
+
+import asyncio
+import json
+import os
+import re
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentstead.sandbox.bubblewrap import Bubblewrap
+from agentstead.sandbox.sandbox import Limits, SandboxSpec
+from tests.support.sandboxes import SPEC, needed, real_sandboxes, supervisor_pid, text
+
+ID = "sesn_escape"
+ATTEMPTS = r"""
+import ctypes, errno, fcntl, json, os, platform, pty, socket, struct, sys, termios
+libc = ctypes.CDLL(None, use_errno=True)
+X86 = platform.machine() == "x86_64"
+results = {}
+inherited = [os.readlink("/proc/self/fd/" + fd) for fd in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + fd)]
+
+def attempt(name, action):
+    try:
+        value = action()
+        results[name] = "open" if value is None else f"open: {value!r}"[:300]
+    except Exception as error:
+        number = getattr(error, "errno", None)
+        results[name] = errno.errorcode.get(number, type(error).__name__)
+
+def call(name, *arguments):
+    def action():
+        ctypes.set_errno(0)
+        if getattr(libc, name)(*arguments) == -1:
+            raise OSError(ctypes.get_errno(), name)
+    return action
+
+def syscall(x86, arm, *arguments):
+    return call("syscall", ctypes.c_long(x86 if X86 else arm), *(ctypes.c_long(a) for a in arguments))
+
+def rewrite(path):
+    def action():
+        with open(path) as file:
+            old = file.read()
+        descriptor = os.open(path, os.O_WRONLY)
+        os.write(descriptor, old.encode())
+        os.close(descriptor)
+    return action
+
+def read(path):
+    def action():
+        with open(path, "rb") as file:
+            return file.read(64)
+    return action
+
+def create(path):
+    def action():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+        os.write(descriptor, b"x")
+        os.close(descriptor)
+        os.unlink(path)
+    return action
+
+def opened(family, kind=socket.SOCK_STREAM, protocol=0):
+    return lambda: socket.socket(family, kind, protocol).close()
+
+def connect(host, port):
+    def action():
+        with socket.create_connection((host, port), 2):
+            pass
+    return action
+
+for path in ("/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname", "/proc/sys/vm/overcommit_memory",
+             "/proc/sys/net/ipv4/ip_forward", "/proc/sysrq-trigger"):
+    attempt("write " + path, rewrite(path) if "sysrq" not in path else (lambda: os.open("/proc/sysrq-trigger", os.O_WRONLY)))
+for path in ("/etc/shadow", "/root/.bashrc", "/root", "/home", "/boot", "/sys/kernel", "/proc/1/root/etc/shadow", "/proc/kcore"):
+    attempt("read " + path, (lambda p=path: os.listdir(p) and None) if not os.path.isfile(path) else read(path))
+for path in sys.argv[3:]:
+    attempt("host " + path, lambda p=path: os.stat(p) and None)
+    attempt("host through 1 " + path, lambda p=path: os.stat("/proc/1/root" + p) and None)
+attempt("environ 1", lambda: read("/proc/1/environ")() .replace(b"LD_PRELOAD=/proc/self/fd/", b"").strip(b"\0:0123456789/procselffd") or os.open("/x", 0))
+attempt("environ 2", read("/proc/2/environ"))
+attempt("mem 2", read("/proc/2/mem"))
+attempt("fd 2", lambda: os.listdir("/proc/2/fd") and None)
+for path in ("/usr/x", "/etc/x", "/x", "/dev/x", "/run/agentstead/x", "/mnt/session/uploads/x", "/mnt/x"):
+    attempt("create " + path, create(path))
+attempt("write runner", lambda: os.open("/run/agentstead/agentstead/sandbox/supervisor/runner/__main__.py", os.O_WRONLY))
+attempt("vsock", opened(40))
+attempt("vsock behind bits", lambda: (lambda fd: None if fd >= 0 else (_ for _ in ()).throw(OSError(ctypes.get_errno(), "socket")))(libc.syscall(ctypes.c_long(41 if X86 else 198), ctypes.c_long((1 << 32) | 40), ctypes.c_long(1), ctypes.c_long(0))))
+attempt("packet", opened(17, socket.SOCK_RAW))
+attempt("alg", opened(38, socket.SOCK_SEQPACKET))
+attempt("netlink audit", opened(16, socket.SOCK_RAW, 9))
+attempt("netlink route", opened(16, socket.SOCK_RAW, 0))
+attempt("raw", opened(socket.AF_INET, socket.SOCK_RAW, 1))
+attempt("unix", opened(socket.AF_UNIX))
+attempt("inet", opened(socket.AF_INET))
+attempt("connect host", connect("127.0.0.1", int(sys.argv[1])))
+attempt("connect metadata", connect("169.254.169.254", 80))
+attempt("connect internet", connect("1.1.1.1", 443))
+attempt("resolve", lambda: socket.gethostbyname("example.com") and None)
+def abstract():
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect("\0" + sys.argv[2])
+attempt("abstract socket", abstract)
+results["interfaces"] = [name for _, name in socket.if_nameindex()]
+attempt("new user namespace", call("unshare", 0x10000000))
+attempt("new mount namespace", call("unshare", 0x20000))
+attempt("clone user namespace", syscall(56, 220, 0x10000000 | 17, 0, 0, 0, 0))
+attempt("clone3", syscall(435, 435, 0, 0))
+attempt("setns", call("setns", os.open("/proc/self/ns/net", os.O_RDONLY), 0))
+attempt("ptrace", call("ptrace", 16, 1, 0, 0))
+attempt("process_vm_readv", syscall(310, 270, 2, 0, 0, 0, 0, 0))
+attempt("mount", call("mount", b"none", b"/tmp", b"tmpfs", ctypes.c_ulong(0), None))
+attempt("umount", call("umount2", b"/proc/sys", 2))
+attempt("chroot", lambda: os.chroot("/tmp"))
+attempt("bpf", syscall(321, 280, 0, 0, 0))
+attempt("keyctl", syscall(250, 219, 0, 0))
+attempt("userfaultfd", syscall(323, 282, 0))
+attempt("io_uring", syscall(425, 425, 8, 0))
+attempt("perf", syscall(298, 241, 0, 0, -1, -1, 0))
+attempt("handle", syscall(304, 265, 0, 0, 0))
+attempt("mknod", lambda: os.mknod("/tmp/disk", 0o060600, os.makedev(8, 0)))
+attempt("setuid", lambda: os.setuid(0))
+attempt("nice", lambda: os.nice(-5) and None)
+attempt("reboot", syscall(169, 142, 0xfee1dead, 672274793, 0, 0))
+def inject():
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSTI, b"x")
+attempt("TIOCSTI", inject)
+attempt("controlling terminal", lambda: os.open("/dev/tty", os.O_RDWR))
+attempt("oom score", lambda: os.write(os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC), b"-1000"))
+status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
+results["status"] = {k: status[k].split() for k in ("CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb", "NoNewPrivs", "Seccomp", "Uid")}
+results["environment"] = dict(os.environ)
+results["pids"] = sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+results["cmdline 1"] = open("/proc/1/cmdline").read()
+results["descriptors"] = inherited
+results["cgroup"] = open("/proc/self/cgroup").read()
+results["devices"] = sorted(os.listdir("/dev"))
+print(json.dumps(results))
+"""
+REFUSED = {
+    "write /proc/sys/kernel/core_pattern": "EACCES EROFS",
+    "write /proc/sys/kernel/hostname": "EACCES EROFS",
+    "write /proc/sys/vm/overcommit_memory": "EACCES EROFS",
+    "write /proc/sys/net/ipv4/ip_forward": "EACCES EROFS",
+    "write /proc/sysrq-trigger": "EACCES EROFS ENOENT",
+    "read /etc/shadow": "ENOENT",
+    "read /root/.bashrc": "ENOENT",
+    "read /root": "ENOENT",
+    "read /home": "ENOENT",
+    "read /boot": "ENOENT",
+    "read /sys/kernel": "ENOENT",
+    "read /proc/1/root/etc/shadow": "ENOENT EACCES",
+    "read /proc/kcore": "EACCES ENOENT ENOTDIR",
+    "environ 1": "ENOENT EACCES",
+    "environ 2": "EACCES",
+    "mem 2": "EACCES",
+    "fd 2": "EACCES",
+    "create /usr/x": "EROFS",
+    "create /etc/x": "EROFS",
+    "create /x": "EROFS",
+    "create /dev/x": "EROFS",
+    "create /run/agentstead/x": "EACCES EROFS",
+    "create /mnt/session/uploads/x": "EROFS EACCES",
+    "create /mnt/x": "EROFS",
+    "write runner": "EROFS EACCES",
+    "vsock": "EAFNOSUPPORT",
+    "vsock behind bits": "EAFNOSUPPORT",
+    "packet": "EAFNOSUPPORT",
+    "alg": "EAFNOSUPPORT",
+    "netlink audit": "EAFNOSUPPORT",
+    "raw": "EPERM",
+    "connect host": "ECONNREFUSED",
+    "connect metadata": "ENETUNREACH",
+    "connect internet": "ENETUNREACH",
+    "resolve": "gaierror EAI_AGAIN",
+    "abstract socket": "ECONNREFUSED",
+    "new user namespace": "EPERM",
+    "new mount namespace": "EPERM",
+    "clone user namespace": "EPERM",
+    "clone3": "ENOSYS",
+    "setns": "EPERM",
+    "ptrace": "EPERM",
+    "process_vm_readv": "EPERM",
+    "mount": "EPERM",
+    "umount": "EPERM",
+    "chroot": "EPERM",
+    "bpf": "EPERM",
+    "keyctl": "EPERM",
+    "userfaultfd": "EPERM",
+    "io_uring": "ENOSYS",
+    "perf": "EPERM",
+    "handle": "EPERM",
+    "mknod": "EPERM",
+    "setuid": "EINVAL EPERM",
+    "nice": "EPERM EACCES",
+    "reboot": "EPERM",
+    "TIOCSTI": "EPERM",
+    "controlling terminal": "ENXIO",
+    "oom score": "EACCES",
+}
+ALLOWED = ("unix", "inet", "netlink route")
+"""What tools need; shows as well that an attempt which succeeds is seen as such."""
+_seen: dict[str, Any] = {}
+
+
+@pytest.fixture
+async def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What every attempt gave; tried once a run."""
+    if not _seen:
+        await needed()
+        monkeypatch.setenv("AGENTSTEAD_SECRET_CANARY", "canary-in-the-platform")
+        async with real_sandboxes() as sandboxes:
+            _seen.update(await attempts(sandboxes))
+    return _seen
+
+
+async def attempts(sandboxes: Bubblewrap) -> dict[str, Any]:
+    await sandboxes.call("sesn_other", SPEC, "1", "write", {"file_path": "mine", "content": "x"})
+    host_file = sandboxes.root.parent / "host-secret"
+    host_file.write_text("secret")
+    own = sandboxes.root / ID
+    paths = [host_file, sandboxes.root, own / "ctl.sock", own / "journal"]
+    paths += [sandboxes.root / "sesn_other" / "files" / "workspace" / "mine", Path(__file__)]
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket(socket.AF_UNIX) as unix:
+        name = f"agentstead-test-{os.getpid()}"
+        unix.bind(f"\0{name}")
+        unix.listen()
+        await sandboxes.call(ID, SPEC, "1", "write", {"file_path": "try.py", "content": ATTEMPTS})
+        words = [str(listener.getsockname()[1]), name, *map(str, paths)]
+        command = f"python3 try.py {' '.join(words)}"
+        outcome = await sandboxes.call(ID, SPEC, "2", "bash", {"command": command})
+    assert not outcome.is_error, outcome
+    host_file.unlink()
+    result: dict[str, Any] = json.loads(text(outcome))
+    return result
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_it_is_refused(found: dict[str, Any], name: str) -> None:
+    assert found[name] in REFUSED[name].split()
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+async def test_what_tools_need_is_there(found: dict[str, Any], name: str) -> None:
+    assert found[name] == "open"
+
+
+async def test_nothing_of_the_host_is_reached_by_path(found: dict[str, Any]) -> None:
+    paths = {name: result for name, result in found.items() if name.startswith("host ")}
+    assert len(paths) == 12
+    assert set(paths.values()) <= {"ENOENT", "EACCES"}
+
+
+async def test_there_are_no_capabilities_and_a_filter(found: dict[str, Any]) -> None:
+    status = found["status"]
+    for name in ("CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb"):
+        assert int(status[name][0], 16) == 0, name
+    assert status["NoNewPrivs"] == ["1"]
+    assert status["Seccomp"] == ["2"]
+    assert set(status["Uid"]) == {"1000"}
+
+
+async def test_only_its_own_processes_are_seen(found: dict[str, Any]) -> None:
+    assert len(found["pids"]) <= 5
+    assert found["interfaces"] == ["lo"]
+    assert "agentstead-" not in found["cgroup"]
+    assert str(Path(__file__).parent) not in found["cmdline 1"]
+    assert "/sandboxes/" not in found["cmdline 1"]
+
+
+async def test_nothing_of_the_platform_is_in_the_environment(found: dict[str, Any]) -> None:
+    assert "canary" not in json.dumps(found["environment"]).lower()
+    assert found["environment"]["HOME"] == "/workspace"
+
+
+async def test_no_descriptor_leads_out(found: dict[str, Any]) -> None:
+    for target in found["descriptors"]:
+        # the sealed copy of the library that bubblewrap was started with is harmless
+        assert target.startswith(("/dev/null", "pipe:", "/memfd:libcap", "/proc/", "/workspace"))
+
+
+async def test_no_device_of_the_host_is_there(found: dict[str, Any]) -> None:
+    usual = "console core fd full null ptmx pts random shm stderr stdin stdout tty urandom zero"
+    assert set(found["devices"]) <= set(usual.split())
+
+
+@pytest.fixture
+async def sandboxes() -> AsyncIterator[Bubblewrap]:
+    await needed()
+    async with real_sandboxes() as real:
+        yield real
+
+
+async def bash(sandboxes: Bubblewrap, call_id: str, command: str, spec: SandboxSpec = SPEC) -> str:
+    outcome = await sandboxes.call(ID, spec, call_id, "bash", {"command": command})
+    return text(outcome)
+
+
+async def test_on_the_host_it_is_never_root(sandboxes: Bubblewrap) -> None:
+    await bash(sandboxes, "1", "sleep 60 & echo")
+    await sandboxes.call("sesn_second", SPEC, "1", "bash", {"command": "sleep 60 & echo"})
+    users = []
+    for name in (ID, "sesn_second"):
+        folder = sandboxes.root / name / "files" / "workspace"
+        users.append(folder.stat().st_uid)
+        assert (sandboxes.root / name).stat().st_mode & 0o077 == 0
+    assert 0 not in users
+    if os.geteuid() == 0:
+        assert users[0] != users[1]
+        assert all(200_000 <= user <= 265_535 for user in users)
+    for process in running_below(supervisor_pid(sandboxes, ID)):
+        (user,) = re.findall(r"^Uid:\t(\d+)", (process / "status").read_text(), re.MULTILINE)
+        assert int(user) == users[0]
+
+
+def running_below(pid: int) -> list[Path]:
+    """The processes that descend from this one, as the host sees them."""
+    found, waiting = [], [pid]
+    while waiting:
+        above = Path(f"/proc/{waiting.pop()}")
+        for thread in (above / "task").iterdir():
+            for child in (thread / "children").read_text().split():
+                found.append(Path(f"/proc/{child}"))
+                waiting.append(int(child))
+    assert len(found) >= 4
+    return found
+
+
+async def test_memory_is_limited_and_the_model_is_told(sandboxes: Bubblewrap) -> None:
+    eat = "python3 -c 'x = bytearray(1 << 30); print(len(x))'"
+    said = await bash(sandboxes, "1", eat)
+    assert "1073741824" not in said
+    assert "memory limit of 256 MiB was reached" in said or "MemoryError" in said
+    assert await bash(sandboxes, "2", "echo fine") == "fine"
+
+
+async def test_a_fork_bomb_ends_and_the_next_call_works(sandboxes: Bubblewrap) -> None:
+    bomb = "b() { b | b & }; b; sleep 5; echo over"
+    said = await bash(sandboxes, "1", bomb)
+    assert "the limit of 64 processes was reached" in said
+    async with asyncio.timeout(10):
+        assert (await bash(sandboxes, "2", "echo fine")).endswith("fine")
+    count = await bash(sandboxes, "3", "ls -d /proc/[0-9]* | wc -l")
+    assert int(count.splitlines()[-1]) < 12
+
+
+async def test_dev_and_run_cannot_be_filled(sandboxes: Bubblewrap) -> None:
+    said = await bash(
+        sandboxes,
+        "1",
+        "head -c 200M /dev/zero > /dev/shm/x; head -c 5M /dev/zero > /run/x; ls -l /dev/shm/x",
+    )
+    assert said.count("No space left on device") == 2
+
+
+async def test_the_disk_is_limited_and_deleting_stays_possible(sandboxes: Bubblewrap) -> None:
+    spec = SandboxSpec(Limits(disk_bytes=20 << 20, call_seconds=20.0))
+    said = await bash(sandboxes, "1", "head -c 30M /dev/zero > big", spec)
+    assert "File too large" in said or "File size limit exceeded" in said
+    fill = "for i in 1 2 3 4 5 6; do head -c 10M /dev/zero > f$i; sleep 0.5; done; echo all"
+    said = await bash(sandboxes, "2", fill, spec)
+    assert "the disk limit of 20 MiB was reached" in said
+    refused = await sandboxes.call(ID, spec, "3", "write", {"file_path": "x", "content": "x"})
+    assert refused.is_error
+    assert "disk limit" in text(refused)
+    await bash(sandboxes, "4", "rm -f f* big; sleep 1.5", spec)
+    done = await sandboxes.call(ID, spec, "5", "write", {"file_path": "x", "content": "x"})
+    assert not done.is_error, done
+
+
+async def test_file_tools_follow_links_inside_only(sandboxes: Bubblewrap) -> None:
+    secret = sandboxes.root.parent / "host-secret"
+    secret.write_text("secret")
+    await bash(sandboxes, "1", f"ln -s {secret} leaf; ln -s / top; ln -s /proc/1/root magic")
+    for number, path in enumerate(["leaf", f"top{secret}", f"magic{secret}", f"../..{secret}"]):
+        outcome = await sandboxes.call(ID, SPEC, f"r{number}", "read", {"file_path": path})
+        assert outcome.is_error, path
+        assert "secret" not in text(outcome).replace("host-secret", "")
+    secret.unlink()
+
+
+async def test_killing_the_runner_is_survived(sandboxes: Bubblewrap) -> None:
+    await bash(sandboxes, "0", "echo kept > file")
+    said = await bash(sandboxes, "1", "kill -9 -1; sleep 5")
+    assert "the next call starts it again" in said
+    assert (await bash(sandboxes, "2", "cat file")).endswith("kept")
