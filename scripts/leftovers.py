@@ -17,7 +17,7 @@ from pathlib import Path
 
 GRACE_SECONDS = 5.0
 FOLDERS = ("/tmp", "/run", "/dev/shm", "/var/tmp")
-NAMES = ("agentstead", "as-", "PostgreSQL.")
+NAMES = ("agentstead", "PostgreSQL.")
 CGROUPS = Path("/sys/fs/cgroup")
 
 

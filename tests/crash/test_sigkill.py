@@ -127,8 +127,12 @@ class Chaos:
 
     def owner(self, work: Work) -> str:
         """Who holds the session's lease, as `/why` says."""
-        why = self.client.get(f"/v1/sessions/{work.session_id}/why", cast_to=object)
-        return str(find(why, "owner") or "")
+        why = self.why(work.session_id)
+        return str(why["lease"]["owner"] if why["lease"] else "")
+
+    def why(self, session_id: str) -> dict[str, Any]:
+        """Why it is in its state."""
+        return self.client.get(f"/v1/sessions/{session_id}/why", cast_to=dict[str, Any])
 
     def open_calls(self, work: Work) -> set[str]:
         """Calls without a result."""
@@ -147,20 +151,9 @@ class Chaos:
         everyone = {work.session_id for work in self.works}
         while missing := everyone - self.idle():
             if time.monotonic() > until:
-                whys = [self.client.get(f"/v1/sessions/{s}/why", cast_to=object) for s in missing]
+                whys = [self.why(session_id) for session_id in missing]
                 raise AssertionError(f"not idle after {END_SECONDS:g} s: {json.dumps(whys)}")
             time.sleep(0.2)
-
-
-def find(value: Any, ending: str) -> Any:
-    """The first value under a key with this ending, anywhere inside."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key.endswith(ending) and isinstance(inner, str):
-                return inner
-            if (found := find(inner, ending)) is not None:
-                return found
-    return None
 
 
 def check(chaos: Chaos, work: Work) -> None:
