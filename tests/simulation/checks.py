@@ -233,7 +233,9 @@ def every_message_is_answered(world) -> None:
         for number, event in enumerate(session.events):
             if event.type in ("user.message", "agent.thread_message_received"):
                 rest = session.events[number + 1 :]
-                demand(met(event, rest), f"{event.id} ({event.payload['content']}) was not answered")
+                demand(
+                    met(event, rest), f"{event.id} ({event.payload['content']}) was not answered"
+                )
 
 
 def met(message, rest) -> bool:
@@ -282,4 +284,3 @@ def unsettled(world) -> str | None:
         if pending := {ask.id for ask in row.asks} - world.silent():
             return f"{where} waits for answers that will come: {pending}"
     return None
-

@@ -25,7 +25,15 @@ RATES = (0.0, 0.0, 0.01, 0.03, 0.1)
 STALLS = (1.0, 6.0, 30.0)
 """Seconds: within the lease, just past it, far past it."""
 
-STANDING = ("log.due", "log.news", "log.pending", "log.heartbeat", "sandbox.keep", "clock.sleep")
+STANDING = (
+    "log.due",
+    "log.look",
+    "log.news",
+    "log.pending",
+    "log.heartbeat",
+    "sandbox.keep",
+    "clock.sleep",
+)
 """Calls that come all the time; the sweep passes over them."""
 
 
@@ -107,8 +115,11 @@ class Process:
 
     async def present(self) -> None:
         """Go on only when alive and not frozen."""
-        while not self.dead and (rest := self.frozen_until - self.world.loop.time()) > 0:
-            await asyncio.sleep(rest)
+        loop = self.world.loop
+        while not self.dead and self.frozen_until > loop.time():
+            thawed = loop.create_future()
+            loop.call_at(self.frozen_until, thawed.cancel)
+            await asyncio.wait({thawed})
         self.must_live()
 
     def freeze(self, seconds: float) -> None:
@@ -148,6 +159,7 @@ class Process:
             self.die(name, "after")
         if kind == LOST_REPLY:
             world.tell(self, name, "REPLY LOST", detail)
-            raise (lost or fault)()
+            broken = lost or fault
+            raise broken()
         world.tell(self, name, "", detail)
         return answer

@@ -40,9 +40,8 @@ def complaints(primary_id: str, events) -> Iterator[str]:
         thread = threads.setdefault(event.thread_id, ThreadSeen())
         if event.type in INPUT or event.type == "agent.thread_message_received":
             input_since_idle = True
-        elif before and before[-1].type == "session.status_idle" and event.type not in OTHERS:
-            if not input_since_idle:
-                yield f"{where}: nothing may follow an idle without new input"
+        elif not input_since_idle and event.type not in OTHERS:
+            yield f"{where}: nothing may follow an idle without new input"
         yield from (f"{where}: {each}" for each in thread_order(event, thread, threads, known))
         if event.type.startswith("session.status_"):
             status = event.type.removeprefix("session.status_")
@@ -50,8 +49,6 @@ def complaints(primary_id: str, events) -> Iterator[str]:
                 f"{where}: {each}"
                 for each in session_order(event, session, status, threads, before, known)
             )
-            if status == "idle" and session == "idle" and not input_since_idle:
-                yield f"{where}: idle again without new input"
             session = status
             input_since_idle = input_since_idle and status != "idle"
         elif event.type == "span.model_request_start" and session != "running":
@@ -76,9 +73,7 @@ def session_order(event, session, status, threads, before, known) -> Iterator[st
     busy = [each for each, seen in threads.items() if seen.status != "idle"]
     if busy:
         yield f"the session is idle while {busy} are not"
-    waiting = [
-        call for call in known if any(thread.open.get(call) for thread in threads.values())
-    ]
+    waiting = [call for call in known if any(thread.open.get(call) for thread in threads.values())]
     reason = event.payload["stop_reason"]
     listed = reason.get("event_ids", [])
     if reason["type"] == "requires_action" and listed != waiting:

@@ -45,7 +45,8 @@ class GatedLog:
             self.watch(lambda watch: watch.claimed(leases))
             return leases
 
-        return await self.gate("claim", effect)
+        # To look and find nothing is no step on anybody's way.
+        return await self.gate("claim" if self.log.something_is_due() else "look", effect)
 
     async def heartbeat(self, leases):
         async def effect():

@@ -7,7 +7,6 @@ from agentstead.clock import rfc3339
 from agentstead.errors import SandboxFault
 from agentstead.log.log import Change, Incoming, NewSession
 from agentstead.sandbox.sandbox import Outcome
-from agentstead.testing import script
 from agentstead.testing.fake_sandbox import Behaviour
 from agentstead.testing.script import Answer, cut, fail, in_turn, refuse, say, thinking, use
 from agentstead.wire.events.stored import Event
@@ -59,6 +58,9 @@ def calm_tool(call) -> Behaviour:
     return Behaviour(Outcome.text(f"{call.tool} {call.arguments.get('n')}"), 2.0)
 
 
+PROMPT = Habits(gap_seconds=1.0, deny=0.0)
+
+
 @dataclass
 class Scenario:
     """A fixed scenario: one session, a model that answers in turn, one client."""
@@ -68,7 +70,7 @@ class Scenario:
     texts: tuple[str, ...] = ("begin",)
     child_answers: tuple[Answer, ...] = ()
     """With some, the session has a second thread that starts with the first."""
-    habits: Habits = Habits(gap_seconds=1.0, deny=0.0)
+    habits: Habits = PROMPT
     stable: bool = True
     """The conversation is the same whatever goes wrong."""
     pace: dict = field(default_factory=dict)
@@ -76,11 +78,15 @@ class Scenario:
 
     def models(self, world):
         """Sources of the scripts by model name."""
-        return {MAIN: in_turn(self.answers), CHILD: in_turn(self.child_answers or self.answers)}
+        spare = () if self.stable else (say("And more."),) * 6
+        main = in_turn((*self.answers, *spare))
+        return {MAIN: main, CHILD: in_turn((*self.child_answers, *spare))}
 
     async def begin(self, world):
         """Create the session; its client."""
-        client = await a_session(world, self.habits, list(self.texts), child=bool(self.child_answers))
+        client = await a_session(
+            world, self.habits, list(self.texts), child=bool(self.child_answers)
+        )
         return [client]
 
 
@@ -145,7 +151,7 @@ def child_begins(world, primary: str, now: float):
 AFTER = Habits(gap_seconds=1.0, deny=0.0, eager=False)
 
 GOLDEN = (
-    Scenario("text", (say("Hello."), say("Again.")), ("begin", "again")),
+    Scenario("text", (say("Hello."), say("Again.")), ("begin", "again"), stable=False),
     Scenario(
         "parallel tools",
         (
@@ -154,7 +160,9 @@ GOLDEN = (
             say("Done."),
         ),
     ),
-    Scenario("asks", (say(use("write", n=1), use("bash", n=2)), say(use("edit", n=3)), say("Done."))),
+    Scenario(
+        "asks", (say(use("write", n=1), use("bash", n=2)), say(use("edit", n=3)), say("Done."))
+    ),
     Scenario(
         "asks after the idle",
         (say(use("write", n=1), use("bash", n=2), use("write", n=3)), say("Done.")),
@@ -342,6 +350,3 @@ def rounds(request) -> int:
             return count
         count += "tool_use" in kinds
     return count
-
-
-__all__ = ["GOLDEN", "Drawn", "Scenario", "script"]
