@@ -84,12 +84,15 @@ def steps(fault: ErrorDetails) -> Iterator[str]:
     for part in fault["loc"]:
         if not str(part).startswith(MARK):
             yield str(part)
-    if fault["type"].startswith("union_tag"):
-        yield "type"
+    if fault["type"] == UNKNOWN_MEMBER:
+        yield fault["ctx"]["field"]
 
 
 MARK = "\x00"
 """Begins every tag of a union, so that it cannot be taken for a field."""
+
+UNKNOWN_MEMBER = "unknown_member"
+"""The fault of a value that is no member of its union."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,8 @@ class OneOf:
         return core_schema.tagged_union_schema(
             {MARK + name: handler.generate_schema(member) for name, member in members.items()},
             choose,
-            custom_error_type="union_tag_unknown",
+            custom_error_type=UNKNOWN_MEMBER,
+            custom_error_context={"field": self.field},
             custom_error_message="Expected one of " + ", ".join(f'"{name}"' for name in members),
         )
 
