@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.report import keep, line, milliseconds, percentile, title
 from tests.support.processes import Platform, platform
+
+from bench.report import keep, line, milliseconds, percentile, title
 
 SESSIONS = 15
 CALLS = 12

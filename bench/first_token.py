@@ -4,10 +4,10 @@ import threading
 import time
 
 import anthropic
+from tests.support.processes import Platform, platform
 
 from bench.report import keep, line, milliseconds, percentile, title
 from bench.upstream import upstream
-from tests.support.processes import Platform, platform
 
 DELAY_SECONDS = 0.3
 SAMPLES = 30

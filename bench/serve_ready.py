@@ -1,7 +1,8 @@
 """`serve`: from the command to ready, at the second and later starts on one data directory."""
 
-from bench.report import keep, line, milliseconds, percentile, title
 from tests.support.processes import platform
+
+from bench.report import keep, line, milliseconds, percentile, title
 
 STARTS = 8
 

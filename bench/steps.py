@@ -21,10 +21,11 @@ from shutil import rmtree
 from typing import Any
 
 import uvloop
+from agentstead.log.event_log import EventLog
+from tests.support.postgres import temporary_dir
 
 from agentstead.clock import SystemClock
 from agentstead.ids import EVENT, SESSION, THREAD, RandomIds
-from agentstead.log.event_log import EventLog
 from agentstead.log.log import Appended, Derived, Incoming, Lease, NewSession, Park
 from agentstead.providers.catalogue import Catalogue
 from agentstead.providers.scripted import Scripted
@@ -41,7 +42,6 @@ from agentstead.worker.loop import Worker
 from agentstead.worker.world import World
 from bench.report import keep, line, title
 from bench.upstream import upstream
-from tests.support.postgres import temporary_dir
 
 SESSIONS = 50
 STEPS = 40
@@ -166,7 +166,7 @@ class Bench:
     def world(self, catalogue: Catalogue, log: Any) -> World:
         """The real worker's world, with a tool that does nothing."""
         return World(
-            log=log, previews=self.log, models=catalogue, sandbox=FakeSandbox(), tools=tools(),
+            log=log, previews=self.log, models=catalogue, sandbox=FakeSandbox(self.clock), tools=tools(),
             clock=self.clock, ids=self.ids,
         )  # fmt: skip
 
