@@ -1,5 +1,6 @@
 """The database of a data directory, for whoever needs it: serving, helping, or one question."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,11 @@ from agentstead.store.embedded import EmbeddedPostgres
 from agentstead.store.instance import Instance
 from agentstead.store.migrate import migrate
 from agentstead.store.pool import Database
+from agentstead.telemetry import logs
+
+GUARD_SECONDS = 1.0
+
+log = logs.get("app")
 
 
 @asynccontextmanager
@@ -25,13 +31,40 @@ async def served_database(settings: Settings, clock: Clock) -> AsyncIterator[Dat
         postgres = EmbeddedPostgres(settings.data_dir, clock=clock)
         url = await postgres.start()
         try:
-            async with opened(url, settings.database_connections_max) as database:
+            async with (
+                guarded(postgres, clock),
+                opened(url, settings.database_connections_max) as database,
+            ):
                 await migrate(database)
                 yield database
         finally:
             await postgres.stop()
     finally:
         instance.release()
+
+
+@asynccontextmanager
+async def guarded(postgres: EmbeddedPostgres, clock: Clock) -> AsyncIterator[None]:
+    """Start the embedded server again whenever it dies under us."""
+    task = asyncio.create_task(start_again(postgres, clock), name="database guard")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def start_again(postgres: EmbeddedPostgres, clock: Clock) -> None:
+    """Look every second; a start that fails is tried again."""
+    while True:
+        await clock.sleep(GUARD_SECONDS)
+        if postgres.postmaster.running():
+            continue
+        log.warning("the database has ended; starting it again")
+        try:
+            await postgres.start()
+        except (Misconfigured, OSError) as error:
+            log.warning("the database does not start", error=str(error))
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """`GET /metrics`: this process's metrics, with what only the database knows counted anew."""
 
-from agentstead.api.router import Raw, Router
 from agentstead.api.ports import Services
+from agentstead.api.router import Raw, Router
 from agentstead.errors import StoreFault
 from agentstead.log.census import take_census
 from agentstead.telemetry.metrics import Metrics

@@ -56,7 +56,7 @@ async def serving(settings: Settings) -> AsyncIterator[Served]:
         checks.check_upstreams(settings, port)
         database = await stack.enter_async_context(served_database(settings, clock))
         rooms = await stack.enter_async_context(open_rooms(settings, database, Metrics()))
-        new_key = await bootstrap_key(rooms)
+        new_key = await bootstrap_key(settings, database)
         url = url_of(settings, port)
         door = await stack.enter_async_context(open_door(rooms, listener))
         owners = tuple(rooms.new_owner() for _ in range(settings.workers))

@@ -25,7 +25,6 @@ def serve(
 ) -> None:
     """Start the platform: API and workers."""
     from agentstead import settings
-    from agentstead.app.serve import serve as serve_platform
     from agentstead.cli.loop import run_until_done
     from agentstead.telemetry import logs
 
@@ -40,6 +39,10 @@ def serve(
         behind_proxy=behind_proxy or None,
     )
     logs.configure(level=chosen.log_level, as_json=chosen.log_json)
+
+    # The platform's imports take a moment; a wrong setting is told before.
+    from agentstead.app.serve import serve as serve_platform
+
     run_until_done(serve_platform(chosen, announce))
 
 

@@ -1,0 +1,59 @@
+"""`agentstead doctor` looks at the real machine and shows no secret."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.processes import Platform, run
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
+
+
+def line(output: str, about: str) -> str:
+    (found,) = [line for line in output.splitlines() if line[8:].startswith(f"{about}: ")]
+    return found
+
+
+def test_it_looks_at_everything_and_makes_nothing(tmp_path: Path) -> None:
+    place = tmp_path / "data"
+    shown = run("doctor", "--data-dir", str(place), seconds=60)
+    for about in ("Python", "data directory", "database", "server", "sandbox", "models"):
+        assert line(shown.stdout, about)
+    assert line(shown.stdout, "Python").startswith("ok")
+    assert "limits by" in line(shown.stdout, "sandbox")
+    assert "not an AI" in line(shown.stdout, "models")
+    assert "web_fetch" in shown.stdout
+    assert shown.returncode == (1 if "FAILED" in shown.stdout else 0)
+    assert not place.exists()
+
+
+def test_keys_are_said_to_be_set_and_never_shown(tmp_path: Path) -> None:
+    keys = {"ANTHROPIC_API_KEY": "sk-canary-1", "AGENTSTEAD_OPENAI_API_KEY": "sk-canary-2"}
+    shown = run("doctor", "--data-dir", str(tmp_path), seconds=60, **keys)
+    said = line(shown.stdout, "models")
+    assert "Anthropic key is set" in said
+    assert "OpenAI-compatible key is set" in said
+    assert "canary" not in shown.stdout + shown.stderr
+
+
+def test_a_database_that_does_not_answer_is_a_failure(tmp_path: Path) -> None:
+    url = "postgresql://nobody:canary@127.0.0.1:1/none"
+    shown = run("doctor", "--data-dir", str(tmp_path), "--database-url", url, seconds=60)
+    assert shown.returncode == 1
+    assert line(shown.stdout, "database").startswith("FAILED")
+    assert "canary" not in shown.stdout + shown.stderr
+
+
+def test_a_running_server_is_named(platform: Platform) -> None:
+    server = platform.serve()
+    shown = run("doctor", "--data-dir", str(platform.data_dir), seconds=60)
+    assert str(server.process.pid) in line(shown.stdout, "server")
+    assert "reached" in line(shown.stdout, "database")
+
+
+@pytest.mark.parametrize("file", ["file", "file/below"])
+def test_a_data_directory_that_is_none_is_a_failure(tmp_path: Path, file: str) -> None:
+    (tmp_path / "file").write_text("")
+    shown = run("doctor", "--data-dir", str(tmp_path / file), seconds=60)
+    assert shown.returncode == 1
+    assert line(shown.stdout, "data directory").startswith("FAILED")
