@@ -46,9 +46,9 @@ class Place:
 
 def find(scenario: Scenario, request: ModelRequest) -> Place:
     """The turn that answers this request."""
-    spoken = [i for i, message in enumerate(request.messages) if words(message)]
+    spoken = [i for i, message in enumerate(request.messages) if speaks(message)]
     start = spoken[-1] if spoken else -1
-    user = words(request.messages[start]) if spoken else ""
+    user = text_of(request.messages[start]["content"]) if spoken else ""
     system = "\n".join(str(block["text"]) for block in request.system)
     seen = Seen(user, len(spoken), system)
     for index, script in enumerate(scenario.scripts):
@@ -62,21 +62,30 @@ def find(scenario: Scenario, request: ModelRequest) -> Place:
 
 def walk(script: Script, index: int, seen: Seen, since: Sequence[Message]) -> Place:
     """Go through the answers already given, to the turn that is due."""
-    results: tuple[Result, ...] = ()
-    position = 0
-    answers = 0
-    for message in since:
-        if message["role"] == "assistant":
-            position = due(script, position, with_results(seen, results)) + 1
-            answers += 1
-        else:
-            results = tuple(results_of(message))
-    now = with_results(seen, results)
+    answers = sum(message["role"] == "assistant" for message in since)
+    last = since[-1] if since and since[-1]["role"] == "user" else None
+    now = with_results(seen, tuple(results_of(last)) if last else ())
+    if any(turn.when is not None for turn in script.turns):
+        position = after(script, seen, since)
+    else:
+        position = answers % max(1, len(script.turns)) if script.loop else answers
     position = due(script, position, now)
     if script.loop and position >= len(script.turns):
         position = due(script, 0, now)
     turn = script.turns[position] if position < len(script.turns) else None
     return Place(script, turn, now, (index, answers))
+
+
+def after(script: Script, seen: Seen, since: Sequence[Message]) -> int:
+    """The position behind the answers already given, each chosen by the results before it."""
+    results: tuple[Result, ...] = ()
+    position = 0
+    for message in since:
+        if message["role"] == "assistant":
+            position = due(script, position, with_results(seen, results)) + 1
+        else:
+            results = tuple(results_of(message))
+    return position
 
 
 def with_results(seen: Seen, results: tuple[Result, ...]) -> Seen:
@@ -115,11 +124,14 @@ def holds(when: When | None, seen: Seen) -> Mapping[str, str] | None:
     return groups if kept else None
 
 
-def words(message: Message) -> str:
-    """The user's own words in a message; empty for the model's messages and bare tool results."""
+def speaks(message: Message) -> bool:
+    """Whether a message holds the user's own words: not the model's, not bare tool results."""
     if message["role"] != "user":
-        return ""
-    return text_of(message["content"])
+        return False
+    content = message["content"]
+    if isinstance(content, str):
+        return bool(content)
+    return any(block.get("type") == "text" and block["text"] for block in content)
 
 
 def text_of(content: Any) -> str:
