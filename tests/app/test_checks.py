@@ -106,7 +106,7 @@ def test_a_data_directory_below_a_file_is_refused(tmp_path: Path) -> None:
         checks.prepare_data_dir(tmp_path / "file" / "below")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(os.geteuid() == 0, reason="needs a plain user: root may write everywhere")
 def test_a_data_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
