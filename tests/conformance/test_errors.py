@@ -1,0 +1,190 @@
+"""Keys, error bodies, headers: what every route has in common."""
+
+from typing import Any
+
+import anthropic
+import httpx2
+import pytest
+
+from agentstead.resources import api_keys
+from agentstead.store.workspace import DEFAULT_WORKSPACE
+from tests.support.server import MODEL, Running
+
+
+def check(answer: httpx2.Response, status: int, kind: str) -> dict[str, Any]:
+    """The error's body; every error has this shape (core.md §1.5)."""
+    assert answer.status_code == status, answer.text
+    body = answer.json()
+    assert body["type"] == "error"
+    assert body["error"]["type"] == kind
+    assert body["request_id"] == answer.headers["request-id"]
+    assert body["request_id"].startswith("req_01")
+    return dict(body["error"])
+
+
+# core.md §1.2, §17 traps 1 to 4: both ways to send a key; versions and betas are not insisted on.
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": "Bearer {key}"},
+        {"x-api-key": "{key}"},
+        {"authorization": "bearer {key}", "anthropic-version": "2023-06-01",
+         "anthropic-beta": "managed-agents-2026-04-01-research-preview,managed-agents-2026-04-01,managed-agents-2026-04-01"},
+        {"x-api-key": "{key}", "anthropic-version": "2026-10-21", "anthropic-workspace-id": DEFAULT_WORKSPACE},
+    ],
+)  # fmt: skip
+async def test_a_key_is_taken_either_way(server: Running, headers: dict[str, str]) -> None:
+    async with httpx2.AsyncClient(base_url=server.url) as http:
+        sent = {name: value.format(key=server.key) for name, value in headers.items()}
+        answer = await http.get("/v1/agents?beta=true", headers=sent)
+    assert answer.status_code == 200
+    assert answer.headers["request-id"].startswith("req_01")
+
+
+async def test_without_a_live_key_there_is_no_call(server: Running) -> None:
+    async with httpx2.AsyncClient(base_url=server.url) as http:
+        for headers in (
+            {},
+            {"x-api-key": "sk-as-none"},
+            {"authorization": "Basic x"},
+            {"x-api-key": "é".encode("latin-1")},
+        ):
+            check(await http.get("/v1/agents", headers=headers), 401, "authentication_error")
+        check(await http.post("/v1/agents", content=b"{"), 401, "authentication_error")
+    with pytest.raises(anthropic.AuthenticationError):
+        await server.sdk(api_key="sk-as-none").beta.agents.list()
+
+
+async def test_a_revoked_key_ends(server: Running) -> None:
+    row, secret = await api_keys.create(server.database, "short")
+    await api_keys.revoke(server.database, row["id"])
+    with pytest.raises(anthropic.AuthenticationError):
+        await server.sdk(api_key=secret).beta.agents.list()
+
+
+# core.md §1.2: a mismatching workspace is refused.
+async def test_another_workspace_is_refused(server: Running) -> None:
+    http = server.http(headers={"anthropic-workspace-id": "wrkspc_other"})
+    check(await http.get("/v1/agents"), 403, "permission_error")
+
+
+async def test_a_workspace_sees_only_its_own(
+    server: Running, session: Any, agent: Any, environment: Any
+) -> None:
+    await server.database.execute("insert into workspaces (id, name) values ('wrkspc_b', 'b')")
+    _, secret = await api_keys.create(server.database, "b", workspace_id="wrkspc_b")
+    other = server.http(headers={"x-api-key": secret})
+    for kind in ("agents", "environments", "sessions"):
+        assert (await other.get(f"/v1/{kind}")).json()["data"] == []
+    thread = (await server.http().get(f"/v1/sessions/{session.id}/threads")).json()["data"][0]["id"]
+    paths = [
+        f"/v1/agents/{agent.id}", f"/v1/agents/{agent.id}/versions", f"/v1/environments/{environment.id}",
+        f"/v1/sessions/{session.id}", f"/v1/sessions/{session.id}/events",
+        f"/v1/sessions/{session.id}/events/stream", f"/v1/sessions/{session.id}/threads",
+        f"/v1/sessions/{session.id}/threads/{thread}", f"/v1/sessions/{session.id}/threads/{thread}/events",
+        f"/v1/sessions/{session.id}/threads/{thread}/stream", f"/v1/sessions/{session.id}/why",
+    ]  # fmt: skip
+    for path in paths:
+        check(await other.get(path), 404, "not_found_error")
+    message = {"events": [{"type": "user.message", "content": [{"type": "text", "text": "x"}]}]}
+    posts = [
+        (f"/v1/agents/{agent.id}", {}), (f"/v1/agents/{agent.id}/archive", {}),
+        (f"/v1/environments/{environment.id}", {}), (f"/v1/environments/{environment.id}/archive", {}),
+        (f"/v1/sessions/{session.id}", {}), (f"/v1/sessions/{session.id}/archive", {}),
+        (f"/v1/sessions/{session.id}/events", message),
+        (f"/v1/sessions/{session.id}/threads/{thread}/archive", {}),
+        ("/v1/sessions", {"agent": agent.id, "environment_id": environment.id}),
+    ]  # fmt: skip
+    for path, body in posts:
+        check(await other.post(path, json=body), 404, "not_found_error")
+    for path in (f"/v1/environments/{environment.id}", f"/v1/sessions/{session.id}"):
+        check(await other.delete(path), 404, "not_found_error")
+
+
+# Issue, "Bad input": unknown routes and methods in the API's shape; clients.md rule 49.
+async def test_unknown_routes_answer_in_the_apis_shape(server: Running) -> None:
+    http = server.http()
+    for path in ("/v1/nothing", "/v1/messages", "/", "/v1/agents/"):
+        check(await http.get(path), 404, "not_found_error")
+    check(await http.post("/v1/messages", json={}), 404, "not_found_error")
+    assert check(await http.put("/v1/agents", json={}), 405, "invalid_request_error")["message"]
+    for name in ("%00", "a%00b", "..", "%ff", "x" * 300, "a'b", "a b"):
+        check(await http.get(f"/v1/agents/{name}"), 404, "not_found_error")
+
+
+# Issue, "Bad input": broken JSON, wrong types; core.md §17 trap 10.
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b"\xff\xfe", b'"x"', b"nul", b'{"name":NaN}', b"[" * 9999]
+)
+async def test_broken_bodies_are_refused(server: Running, body: bytes) -> None:
+    for headers in ({"content-type": "application/json"}, {}):
+        answer = await server.http().post("/v1/agents", content=body, headers=headers)
+        check(answer, 400, "invalid_request_error")
+
+
+# core.md §1.1: 32 MB.
+async def test_a_body_that_is_too_large_is_refused(database_url: str) -> None:
+    from tests.support.server import serving
+
+    async with serving(database_url, request_bytes_max=10_000) as server:
+        http = server.http()
+        system = {"name": "n", "model": MODEL, "system": "x" * 11_000}
+        check(await http.post("/v1/agents", json=system), 413, "request_too_large")
+
+        async def parts():
+            for _ in range(20):
+                yield b"x" * 1000
+
+        check(await http.post("/v1/agents", content=parts()), 413, "request_too_large")
+        with pytest.raises(anthropic.APIStatusError) as caught:
+            await server.sdk().beta.agents.create(name="n", model=MODEL, system="x" * 15_000)
+        assert caught.value.status_code == 413
+        assert (await http.get("/v1/agents")).json()["data"] == []
+
+
+# core.md §1.1, §17 trap 6: an empty body with a JSON content type.
+async def test_an_empty_body_is_fine_where_there_is_nothing_to_say(
+    server: Running, session: Any
+) -> None:
+    http = server.http(headers={"content-type": "application/json"})
+    archived = await http.post(
+        f"/v1/sessions/{session.id}/archive", headers={"content-length": "0"}
+    )
+    assert archived.status_code == 200
+    deleted = await http.delete(f"/v1/sessions/{session.id}")
+    assert deleted.json() == {"id": session.id, "type": "session_deleted"}
+
+
+# Issue, "Bad input": no 5xx for a client's mistake, and a lost database is said to be one.
+async def test_a_lost_database_is_retryable_and_says_so(server: Running) -> None:
+    await server.database.close()
+    answer = await server.http().get("/v1/agents")
+    check(answer, 503, "api_error")
+    assert answer.headers["x-should-retry"] == "true"
+    assert (await server.http().get("/readyz")).status_code == 503
+    assert (await server.http().get("/healthz")).status_code == 200
+
+
+async def test_the_api_describes_itself(server: Running) -> None:
+    found = (await server.http().get("/openapi.json")).json()
+    assert found["openapi"].startswith("3.1")
+    create = found["paths"]["/v1/agents"]["post"]
+    reference = create["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    schema = found["components"]["schemas"][reference.rpartition("/")[2]]
+    assert {"model", "name", "tools"} <= schema["properties"].keys()
+    operations = [one["operationId"] for path in found["paths"].values() for one in path.values()]
+    assert len(operations) == len(set(operations))
+
+
+# core.md §15: every route of the main path is there.
+async def test_keys_are_asked_for_on_every_route(server: Running) -> None:
+    found = (await server.http().get("/openapi.json")).json()
+    open_paths = {"/healthz", "/readyz"}
+    async with httpx2.AsyncClient(base_url=server.url) as http:
+        for path, methods in found["paths"].items():
+            for method in methods:
+                answer = await http.request(method, path.replace("{", "").replace("}", ""))
+                if path in open_paths:
+                    assert answer.status_code in (200, 503)
+                else:
+                    check(answer, 401, "authentication_error")

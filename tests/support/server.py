@@ -1,0 +1,161 @@
+"""The whole server for a test: a real socket, a real database, and workers where they are wanted.
+
+The model is the scripted one. The hands are a `FakeSandbox` unless a test brings real ones.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import anthropic
+import httpx2
+import uvicorn
+from agentstead.log.event_log import EventLog
+
+from agentstead import tools
+from agentstead.api.mount import create_app
+from agentstead.api.ports import Services
+from agentstead.clock import SystemClock
+from agentstead.ids import WORKER, RandomIds
+from agentstead.providers.catalogue import Catalogue
+from agentstead.providers.scripted import Scripted
+from agentstead.providers.scripted.scenario import scenario
+from agentstead.resources import ROUTERS, api_keys
+from agentstead.sandbox.sandbox import Limits, Sandbox
+from agentstead.settings import Settings
+from agentstead.store.pool import Database
+from agentstead.testing.fake_sandbox import FakeSandbox
+from agentstead.worker.loop import Worker
+from agentstead.worker.world import Pace, World
+
+MODEL = "scripted-test"
+
+
+class _Server(uvicorn.Server):
+    def capture_signals(self) -> Any:
+        return nullcontext()
+
+
+@dataclass
+class Running:
+    """A server that runs, and how to talk to it."""
+
+    url: str
+    key: str
+    services: Services
+    database: Database
+    log: EventLog
+    clients: list[Any] = field(default_factory=list)
+
+    def sdk(self, *, strict: bool = True, **more: Any) -> anthropic.AsyncAnthropic:
+        """The official SDK, which refuses a response that does not fit its types."""
+        client = anthropic.AsyncAnthropic(
+            **{"base_url": self.url, "api_key": self.key, "max_retries": 0, **more},
+            _strict_response_validation=strict,
+        )
+        self.clients.append(client)
+        return client
+
+    def http(self, **more: Any) -> httpx2.AsyncClient:
+        """Plain HTTP with the key."""
+        headers = {"x-api-key": self.key, **more.pop("headers", {})}
+        client = httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=10, **more)
+        self.clients.append(client)
+        return client
+
+    async def close(self) -> None:
+        """Close the clients that were handed out."""
+        for client in self.clients:
+            await (client.aclose() if isinstance(client, httpx2.AsyncClient) else client.close())
+
+
+@asynccontextmanager
+async def serving(
+    database_url: str,
+    *,
+    workers: int = 0,
+    script: Mapping[str, Any] | None = None,
+    sandbox: Sandbox | None = None,
+    **settings: Any,
+) -> AsyncIterator[Running]:
+    """A server on a free port of the loopback."""
+    clock = SystemClock()
+    ids = RandomIds(clock)
+    config = Settings(models={MODEL: "scripted"}, **settings)
+    scripted = Scripted(scenario(script or {"turns": [{"text": "Done."}]}), clock=clock)
+    catalogue = Catalogue(config, clock, providers={"scripted": scripted})
+    database = await Database.open(database_url, connections_max=8)
+    log = EventLog(
+        database,
+        ids=ids,
+        clock=clock,
+        lease_seconds=config.lease_seconds,
+        late_stream_seconds=config.late_stream_seconds,
+    )
+    await log.start()
+    world = World(
+        log=log,
+        previews=log,
+        models=catalogue,
+        sandbox=sandbox or FakeSandbox(clock),
+        tools=tools.load(),
+        clock=clock,
+        ids=ids,
+        limits=Limits(),
+        pace=Pace(claim_poll_seconds=0.2),
+    )
+    services = Services(database, log, catalogue, config, clock, ids)
+    try:
+        _, key = await api_keys.create(database, "test", clock=clock, ids=ids)
+        async with _listening(services) as url, _working(world, workers):
+            running = Running(url, key, services, database, log)
+            try:
+                yield running
+            finally:
+                await running.close()
+    finally:
+        await log.close()
+        await catalogue.close()
+        await database.close()
+
+
+@asynccontextmanager
+async def _listening(services: Services) -> AsyncIterator[str]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    app = create_app(ROUTERS, services)
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not server.started and not task.done():  # noqa: ASYNC110  uvicorn has no event
+            await asyncio.sleep(0.005)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        with suppress(asyncio.CancelledError):
+            await task
+        listener.close()
+
+
+@asynccontextmanager
+async def _working(world: World, number: int) -> AsyncIterator[None]:
+    workers = [Worker(world, world.ids.new(WORKER)) for _ in range(number)]
+    tasks = [asyncio.create_task(worker.run()) for worker in workers]
+    try:
+        yield
+    finally:
+        for worker in workers:
+            await worker.stop()
+        await asyncio.gather(*tasks)
