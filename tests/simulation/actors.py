@@ -11,7 +11,7 @@ from agentstead.clock import rfc3339
 from agentstead.errors import Invalid
 from agentstead.log.log import Change, Incoming
 from agentstead.wire.events.stored import Event
-from tests.simulation import door
+from tests.simulation import door, faults
 
 PEEK_SECONDS = 0.2
 
@@ -23,6 +23,8 @@ class Habits:
     gap_seconds: float = 4.0
     """Up to so long between two messages."""
     interrupts: int = 0
+    all_threads: bool = False
+    """An interrupt is always for all threads."""
     eager: bool = True
     """Answers as soon as the call is in the log, also before the idle; else only what an idle lists."""
     together: bool = False
@@ -138,33 +140,44 @@ class Client:
             else:
                 return
 
+    async def get_in(self, kind: str) -> None:
+        """Do one thing at once."""
+        match kind:
+            case faults.MESSAGE_FIRST:
+                await self.say("one more thing")
+            case faults.INTERRUPT_FIRST:
+                await self.interrupt(self.world.rng.choice([*self.session.threads, None]))
+            case faults.ANSWER_FIRST:
+                for event in self.open_calls():
+                    await self.answer(event)
+            case faults.CHANGE_FIRST:
+                await self.change(self.world.ids.new("title"))
+
     async def interrupt_now_and_then(self) -> None:
         """At moments that mean nothing to the session."""
         for _ in range(self.habits.interrupts):
             await self.pause(self.habits.gap_seconds * 2)
-            threads = [*self.session.threads, None, None]
-            await self.interrupt(self.world.rng.choice(threads))
+            threads = [] if self.habits.all_threads else list(self.session.threads)
+            await self.interrupt(self.world.rng.choice([*threads, None, None]))
 
     async def rename(self) -> None:
         """Change the session under the worker's hands."""
         for number in range(self.habits.renames):
             await self.pause(self.habits.gap_seconds * 2)
-            await self.world.log.change(
-                self.workspace_id, self.session_id, lambda row, n=number: self.renamed(row, n)
-            )
+            await self.change(f"title {number}")
 
-    def renamed(self, row, number: int) -> Change:
-        """A new title; announced in the log like every change."""
-        at = self.world.clock.now()
-        event_id = self.world.ids.new("sevt")
-        payload = {
-            "id": event_id,
-            "type": "session.updated",
-            "title": f"title {number}",
-            "processed_at": rfc3339(at),
-        }
-        event = Event(event_id, "session.updated", row.primary_thread_id, payload, at)
-        return Change({"title": f"title {number}"}, (event,))
+    async def change(self, title: str) -> None:
+        """A new title, announced in the log like every change."""
+        at, event_id = self.world.clock.now(), self.world.ids.new("sevt")
+        fields = {"title": title, "processed_at": rfc3339(at)}
+        payload = {"id": event_id, "type": "session.updated", **fields}
+        self.world.say(self, "session.updated", title)
+
+        def decide(row):
+            event = Event(event_id, "session.updated", row.primary_thread_id, payload, at)
+            return Change({"title": title}, (event,))
+
+        await self.world.log.change(self.workspace_id, self.session_id, decide)
 
     def open_calls(self) -> list[Event]:
         """Calls in the log that wait for this client and that it has not answered yet."""

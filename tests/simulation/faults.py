@@ -17,7 +17,14 @@ ERROR = "error"
 LOST_REPLY = "lost reply"
 SLOW = "slow"
 
-KINDS = (KILL_BEFORE, KILL_AFTER, STALL, LATE, ERROR, LOST_REPLY, SLOW)
+MESSAGE_FIRST = "message first"
+INTERRUPT_FIRST = "interrupt first"
+ANSWER_FIRST = "answer first"
+CHANGE_FIRST = "change first"
+RACES = (MESSAGE_FIRST, INTERRUPT_FIRST, ANSWER_FIRST, CHANGE_FIRST)
+"""Not faults, but just as unkind: a client gets in right before an append."""
+
+KINDS = (KILL_BEFORE, KILL_AFTER, STALL, LATE, ERROR, LOST_REPLY, SLOW, *RACES)
 SWEPT = (KILL_BEFORE, KILL_AFTER, STALL, LOST_REPLY)
 """The kinds that the sweep tries at each call."""
 
@@ -126,7 +133,7 @@ class Process:
         """Stand still at every port call for so long."""
         self.frozen_until = max(self.frozen_until, self.world.loop.time() + seconds)
 
-    async def call(self, name: str, effect, fault, detail: str = "", *, lost=None):
+    async def call(self, name: str, effect, fault, detail="", *, lost=None, session_id=None):
         """One port call: `effect` is what it does, `fault` makes its transient error.
 
         `lost` makes the error of a call that was done and whose reply did not come.
@@ -146,6 +153,8 @@ class Process:
         if kind == ERROR:
             world.tell(self, name, "ERROR", detail)
             raise fault()
+        if kind in RACES and session_id is not None:
+            await world.race(kind, session_id)
         try:
             answer = await effect()
         except Exception as error:

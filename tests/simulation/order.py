@@ -148,6 +148,8 @@ def answer_order(event, threads) -> Iterator[str]:
     if call is None:
         return
     owner = next((each for each in threads.values() if call in each.open), None)
+    if owner is None and event.type in INPUT:
+        return  # too late: it lost a race, and has no effect
     if owner is None:
         yield f"answers {call}, which is not open"
     elif event.type == "user.tool_confirmation":

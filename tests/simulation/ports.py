@@ -36,8 +36,8 @@ class GatedLog:
         """Let the checks look at what has just happened."""
         self.process.world.guard(look, self.process.world.watch)
 
-    async def gate(self, name, effect, detail=""):
-        return await self.process.call(f"log.{name}", effect, store_fault, detail)
+    async def gate(self, name, effect, detail="", **more):
+        return await self.process.call(f"log.{name}", effect, store_fault, detail, **more)
 
     async def claim(self, owner, limit):
         async def effect():
@@ -78,7 +78,7 @@ class GatedLog:
             self.watch(lambda watch: watch.appended(lease, entries, answer, parked=parked))
             return answer
 
-        return await self.gate("append", effect, detail)
+        return await self.gate("append", effect, detail, session_id=lease.session_id)
 
     async def pending(self, session_id):
         return await self.gate("pending", lambda: self.log.pending(session_id))

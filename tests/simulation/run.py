@@ -4,28 +4,28 @@ from random import Random
 
 from tests.simulation.faults import Calm, Once, Swarm
 from tests.simulation.scenarios import Drawn, Scenario
-from tests.simulation.world import Doubles, SimWorld
+from tests.simulation.world import PLAIN, Doubles, SimWorld
 
 
-def by_seed(seed: int, doubles: Doubles | None = None) -> SimWorld:
+def by_seed(seed: int, doubles: Doubles = PLAIN) -> SimWorld:
     """Everything drawn from the seed: scenario, rates of faults, and what happens."""
     rng = Random(f"scenario {seed}")
     return SimWorld(
         seed,
         Drawn(rng),
         Swarm(rng),
-        doubles or Doubles(),
+        doubles,
         workers=rng.choice((1, 2, 3)),
     ).run()
 
 
-def calmly(scenario: Scenario, doubles: Doubles | None = None, seed: int = 7) -> SimWorld:
+def calmly(scenario: Scenario, doubles: Doubles = PLAIN, seed: int = 7) -> SimWorld:
     """A fixed scenario without any fault."""
-    return SimWorld(seed, scenario, Calm(), doubles or Doubles()).run()
+    return SimWorld(seed, scenario, Calm(), doubles).run()
 
 
 def with_fault(
-    scenario: Scenario, point: int, kind: str, doubles: Doubles | None = None, seed: int = 7
+    scenario: Scenario, point: int, kind: str, doubles: Doubles = PLAIN, seed: int = 7
 ) -> SimWorld:
     """A fixed scenario with one fault at one port call."""
-    return SimWorld(seed, scenario, Once(point, kind), doubles or Doubles()).run()
+    return SimWorld(seed, scenario, Once(point, kind), doubles).run()

@@ -219,6 +219,13 @@ GOLDEN = (
         child_answers=(say(use("write", n=11)), say(use("lookup", n=12)), say("My part is done.")),
         habits=AFTER,
     ),
+    Scenario(
+        "two threads, interrupted while both ask",
+        (say(use("write", n=1), use("lookup", n=2)), say("Done.")),
+        child_answers=(say(use("write", n=11)), say("My part is done.")),
+        habits=Habits(gap_seconds=4.0, interrupts=1, all_threads=True, silent=1.0),
+        stable=False,
+    ),
 )
 
 

@@ -54,13 +54,16 @@ def tool(name: str) -> Tool:
 TOOLS = {name: tool(name) for name in TOOL_NAMES}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Doubles:
     """The classes a world is made of; a planted bug replaces one."""
 
     log: type = MemoryLog
     sandbox: type = FakeSandbox
     script: type = Script
+
+
+PLAIN = Doubles()
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class SimWorld:
     seed: int
     scenario: object
     faults: object = field(default_factory=Calm)
-    doubles: Doubles = field(default_factory=Doubles)
+    doubles: Doubles = PLAIN
     workers: int = 2
     trace: list[Line] = field(default_factory=list)
     points: int = 0
@@ -148,6 +151,12 @@ class SimWorld:
     def silent(self) -> set[str]:
         """Calls that no client will ever answer."""
         return {call for client in self.clients for call in client.ignored}
+
+    async def race(self, kind: str, session_id: str) -> None:
+        """A client of this session gets in right before an append."""
+        for client in self.clients:
+            if client.session_id == session_id:
+                await client.get_in(kind)
 
     def guard(self, check, *arguments) -> None:
         """Run a check; what it finds ends the run."""

@@ -1,0 +1,411 @@
+"""Every check is proven able to fail: for each there is a planted bug that it finds.
+
+A bug is planted in a double or in the product, for the length of one hunt: first the fixed
+scenarios without faults, then seeds. What is found must be what the bug breaks.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from agentstead.errors import LeaseLost
+from agentstead.harness import context, drafts, plan, state, thread
+from agentstead.log.log import Appended
+from agentstead.testing import memory_session
+from agentstead.testing.fake_sandbox import FakeSandbox
+from agentstead.testing.memory_log import MemoryLog
+from agentstead.worker import run_tools, step_tasks, turn
+from agentstead.worker.loop import Worker
+from tests.simulation.run import by_seed, calmly
+from tests.simulation.scenarios import GOLDEN
+from tests.simulation.world import PLAIN, Doubles
+
+SEEDS = range(1, 151)
+
+
+@dataclass(frozen=True)
+class Bug:
+    """What is broken, how, and what must be said about it."""
+
+    name: str
+    finds: str
+    """A pattern that the violation's text matches."""
+    plant: Callable = lambda patch: None
+    doubles: Doubles = PLAIN
+    seeds_only: bool = False
+
+
+def runs(bug: Bug):
+    """The fixed scenarios without faults, then seeds."""
+    for scenario in () if bug.seeds_only else GOLDEN:
+        yield calmly(scenario, bug.doubles)
+    for seed in SEEDS:
+        yield by_seed(seed, bug.doubles)
+
+
+def hunt(bug: Bug) -> tuple[bool, list[str]]:
+    """Whether a run says what is wrong, and what all runs up to it have said."""
+    said: list[str] = []
+    for world in runs(bug):
+        if world.broken is not None:
+            said.append(str(world.broken)[:300])
+            if re.search(bug.finds, said[-1]):
+                return True, said
+    return False, said
+
+
+# Bugs of the log
+
+
+class NoFence(MemoryLog):
+    """Anybody who ever held a lease may write."""
+
+    def _held(self, lease):
+        session = self.sessions.get(lease.session_id)
+        if session is None:
+            raise LeaseLost
+        return session
+
+
+class OldFence(MemoryLog):
+    """A claim does not raise the fence."""
+
+    def _lease(self, session, owner, now):
+        session.fence = max(session.fence - 1, 0)
+        return super()._lease(session, owner, now)
+
+
+class Generous(MemoryLog):
+    """Gives leases away before their promised end."""
+
+    def _is_due(self, session, now):
+        row = session.row
+        free = session.lease is None or (row.lease_until or 0.0) - 4.0 <= now
+        return row.wake_at is not None and row.wake_at <= now and free
+
+
+class RenewsAnything(MemoryLog):
+    """A heartbeat renews leases that are somebody else's by now."""
+
+    async def heartbeat(self, leases):
+        await super().heartbeat(leases)
+        return {lease.session_id: False for lease in leases}
+
+
+class LostWake(MemoryLog):
+    """Input does not wake a parked session."""
+
+    def _queue(self, session, incoming):
+        super()._queue(session, incoming)
+        if session.events:
+            session.update(wake_at=None)
+
+
+class ParksBlindly(MemoryLog):
+    """Parks without a look at the inbox."""
+
+    async def append(self, lease, entries, *, seen, take=(), derived, park=None):
+        if park is not None:
+            stays = self._held(lease).inbox
+            park = replace(park, known=frozenset(pending.id for pending in stays))
+        return await super().append(
+            lease, entries, seen=seen, take=take, derived=derived, park=park
+        )
+
+
+class KeepsLease(MemoryLog):
+    """A park does not give the lease back."""
+
+    @staticmethod
+    def _give_back(session):
+        """Nothing."""
+
+
+class NeverSleeps(MemoryLog):
+    """A park leaves the session due."""
+
+    async def append(self, lease, entries, *, seen, take=(), derived, park=None):
+        if park is not None:
+            park = replace(park, wake_at=self.clock.now() + 3600)
+        return await super().append(
+            lease, entries, seen=seen, take=take, derived=derived, park=park
+        )
+
+
+class TakesAll(MemoryLog):
+    """Empties the inbox instead of removing what was taken in."""
+
+    async def append(self, lease, entries, *, seen, take=(), derived, park=None):
+        answer = await super().append(
+            lease, entries, seen=seen, take=take, derived=derived, park=park
+        )
+        self.sessions[lease.session_id].inbox.clear()
+        return Appended(answer.events, (), answer.refused)
+
+
+class ForgetsAsks(MemoryLog):
+    """The row does not repeat what the log says."""
+
+    def _derive(self, session, derived):
+        super()._derive(session, replace(derived, asks=()))
+
+
+class ForgetsUsage(MemoryLog):
+    """The row's usage is not the log's."""
+
+    def _derive(self, session, derived):
+        super()._derive(session, replace(derived, usage={"input_tokens": 1}))
+
+
+def gaps(patch):
+    original = memory_session.MemorySession.write
+
+    def write(session, entries):
+        written = original(session, entries)
+        if len(session.events) > 6:
+            session.events[-1] = replace(session.events[-1], seq=session.events[-1].seq + 1)
+        return written
+
+    patch.setattr(memory_session.MemorySession, "write", write)
+
+
+def twice(patch):
+    original = memory_session.MemorySession.write
+
+    def write(session, entries):
+        written = original(session, entries)
+        if written and written[-1].type == "session.status_idle":
+            session.events.append(replace(written[-1], seq=len(session.events) + 1))
+        return written
+
+    patch.setattr(memory_session.MemorySession, "write", write)
+
+
+# Bugs of the sandbox and the model
+
+
+class NoJournal(FakeSandbox):
+    """Runs a call as often as it is told to."""
+
+    async def call(self, sandbox_id, spec, call_id, tool, arguments):
+        self.journals.get(sandbox_id, {}).pop(call_id, None)
+        return await super().call(sandbox_id, spec, call_id, tool, arguments)
+
+
+# Bugs of the worker
+
+
+def tool_outcome(change):
+    def plant(patch):
+        original = run_tools.run_tool
+
+        async def run_tool(world, state_now, call):
+            return change(await original(world, state_now, call), state_now)
+
+        patch.setattr(step_tasks, "run_tool", run_tool)
+
+    return plant
+
+
+def in_primary(results, state_now):
+    return [replace(result, thread_id=state_now.primary_id) for result in results]
+
+
+def folds_others_last(patch):
+    def caught_up(self, after, own, appended):
+        mine = {event.id for event in own}
+        others = [event for event in appended.events if event.id not in mine]
+        after = state.fold_all(after, others)
+        self.see(appended.inbox)
+        last = appended.events[-1].seq if appended.events else after.seq
+        return replace(after, seq=last).with_inbox(appended.inbox)
+
+    patch.setattr(turn.Turn, "caught_up", caught_up)
+
+
+def ends_by_itself(patch):
+    async def claim(self):
+        if self.world.clock.monotonic() > 1:
+            raise OSError("out of memory")
+        await original(self)
+
+    original = Worker.claim
+    patch.setattr(Worker, "claim", claim)
+
+
+def asserts(patch):
+    def perform(self, state_now, record):
+        raise AssertionError("planted")
+
+    patch.setattr(turn.Turn, "perform", perform)
+
+
+# Bugs of the harness
+
+
+def rule(name, change):
+    """Put a rule of a thread in another form."""
+
+    def plant(patch):
+        rules = tuple(
+            (each, change(function) if each == name else function)
+            for each, function in plan.THREAD_RULES
+        )
+        assert rules != plan.THREAD_RULES, name
+        patch.setattr(plan, "THREAD_RULES", rules)
+
+    return plant
+
+
+def takes_messages_any_time(_):
+    def messages_to_take(state_now, of, now):
+        mail = plan.messages_for(state_now, of)
+        return plan.Record(take=tuple(entry.id for entry in mail)) if mail else None
+
+    return messages_to_take
+
+
+def messages_first(patch):
+    """Messages are taken in before anything else, also between a call and its result."""
+    rules = plan.THREAD_RULES
+    first = ("messages_to_take", takes_messages_any_time(None))
+    patch.setattr(plan, "THREAD_RULES", (first, *rules))
+
+
+def idle_order(change):
+    def plant(patch):
+        original = drafts.idle
+
+        def idle(*arguments):
+            return change(original(*arguments))
+
+        patch.setattr(drafts, "idle", idle)
+
+    return plant
+
+
+def idle_with(reason):
+    """Every session idle gives this reason."""
+
+    def change(written):
+        return tuple(
+            replace(draft, fields={**draft.fields, "stop_reason": reason})
+            if draft.type == "session.status_idle"
+            else draft
+            for draft in written
+        )
+
+    return change
+
+
+def running_again(patch):
+    original = drafts.running
+
+    def running(state_now, of):
+        return original(state_now, of) or (
+            drafts.Draft("session.status_running", state_now.primary_id),
+        )
+
+    patch.setattr(drafts, "running", running)
+
+
+def stays_unanswered(patch):
+    original = thread.Thread.with_input
+
+    def with_input(self, blocks):
+        return replace(original(self, blocks), needs_model=self.status == "running")
+
+    patch.setattr(thread.Thread, "with_input", with_input)
+
+
+def forgets_a_result(patch):
+    original = context.user_blocks
+
+    def user_blocks(group, uses):
+        return [
+            block
+            for block in original(group, uses)
+            if block["type"] != "tool_result" or block["tool_use_id"] != uses[-1] or len(uses) < 2
+        ]
+
+    patch.setattr(context, "user_blocks", user_blocks)
+
+
+def forgets_thinking(patch):
+    original = thread.Thread.block
+
+    def block(self, entry):
+        changed = {**entry, "signature": ""} if "signature" in entry else entry
+        return original(self, changed)
+
+    patch.setattr(thread.Thread, "block", block)
+
+
+def ignores_interrupts(patch):
+    handlers = {**state.HANDLERS, "user.interrupt": lambda state_now, event: state_now}
+    patch.setattr(state, "HANDLERS", handlers)
+
+
+def runs_what_is_denied(patch):
+    patch.setattr(thread.OpenCall, "denied", property(lambda self: False))
+    patch.setattr(
+        thread.Thread, "runnable", property(lambda self: tuple(each.call for each in self.open))
+    )
+
+
+def idles_too_soon(patch):
+    going = ("running", "rescheduling")
+    busy = property(lambda self: self.status in going or self.needs_model)
+    patch.setattr(thread.Thread, "busy", busy)
+
+
+def alone(patch):
+    """A thread's end is the session's, whatever the others do."""
+    patch.setattr(thread.Thread, "busy", property(lambda self: False))
+
+
+BUGS = (
+    Bug("no fence", "a row of fence", doubles=Doubles(log=NoFence), seeds_only=True),
+    Bug("a fence twice", "fence .* is not new", doubles=Doubles(log=OldFence)),
+    Bug("a lease given away", "given away", doubles=Doubles(log=Generous), seeds_only=True),
+    Bug("renews old leases", "old lease was renewed", doubles=Doubles(log=RenewsAnything),
+        seeds_only=True),
+    Bug("lost wake", "not settled", doubles=Doubles(log=LostWake)),
+    Bug("parks blindly", "not settled.*nobody takes in|lists calls that are answered",
+        doubles=Doubles(log=ParksBlindly), seeds_only=True),
+    Bug("keeps the lease", "idle and claimed", doubles=Doubles(log=KeepsLease)),
+    Bug("wants to be woken", "wants to be woken", doubles=Doubles(log=NeverSleeps)),
+    Bug("loses input", "accepted and is not in the log|not settled", doubles=Doubles(log=TakesAll)),
+    Bug("row without asks", "row says", doubles=Doubles(log=ForgetsAsks)),
+    Bug("row with a wrong usage", "usage is not the log's", doubles=Doubles(log=ForgetsUsage)),
+    Bug("gaps", "seq has gaps", gaps),
+    Bug("an event twice", "ids written twice|idle again|nothing may follow", twice),
+    Bug("no journal", "executed twice", doubles=Doubles(sandbox=NoJournal), seeds_only=True),
+    Bug("a result twice", "results|which is not open", tool_outcome(lambda r, _: r + r)),
+    Bug("a result dropped", "not settled", tool_outcome(lambda r, _: [])),
+    Bug("a result in a wrong place", "in a wrong place", tool_outcome(in_primary)),
+    Bug("others folded last", "live state differs", folds_others_last, seeds_only=True),
+    Bug("a worker ends", "ended by itself", ends_by_itself),
+    Bug("an assertion fails", "planted", asserts),
+    Bug("messages in between", "a message between", messages_first),
+    Bug("usage after idle", "an idle after", idle_order(lambda d: (d[0], *reversed(d[1:])))),
+    Bug("no usage", "an idle after", idle_order(lambda d: (d[0], *d[2:]))),
+    Bug("lists nothing", "wait for the client", idle_order(idle_with({"type": "end_turn"}))),
+    Bug("running twice", "running although it ran", running_again),
+    Bug("unanswered", "was not answered|not settled", stays_unanswered),
+    Bug("a result missing in a request", "invalid model request", forgets_a_result),
+    Bug("thinking changed", "came back changed", forgets_thinking),
+    Bug("interrupts ignored", "after an interrupt", ignores_interrupts),
+    Bug("runs what is denied", "executed without permission", runs_what_is_denied),
+    Bug("idles too soon", "lists calls that are answered", idles_too_soon),
+    Bug("idles alone", "the session is idle while|while the session is", alone),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name.replace(" ", "-"))
+def test_the_bug_is_found(bug, monkeypatch):
+    bug.plant(monkeypatch)
+    found, said = hunt(bug)
+    assert found, said[:5] or "nothing was found"
