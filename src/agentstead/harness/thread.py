@@ -103,11 +103,17 @@ class Thread:
 
     @property
     def busy(self) -> bool:
-        """Running, about to, or waiting for a retry: the session cannot be idle."""
+        """Running, about to, waiting for a retry, or with something to say: no time to be idle."""
         if self.status == "terminated":
             return False
         going = self.status in ("running", "rescheduling") or self.needs_model
-        return going or self.interrupted or bool(self.open and not self.blocking)
+        return going or self.interrupted or bool(self.open and not self.announced)
+
+    @property
+    def announced(self) -> bool:
+        """It waits for the client, and its last idle says for what."""
+        listed = (self.stop_reason or {}).get("event_ids")
+        return bool(self.blocking) and listed == [entry.call.id for entry in self.blocking]
 
     @property
     def blocking(self) -> tuple[OpenCall, ...]:
