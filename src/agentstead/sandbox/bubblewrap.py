@@ -99,6 +99,11 @@ class Bubblewrap:
         await asyncio.to_thread(ending.end, place)
         self._starting.pop(sandbox_id, None)
 
+    async def rest(self) -> None:
+        """End the sandboxes here that run no call. Their files stay: the next call starts them again."""
+        for sandbox_id in await asyncio.to_thread(lambda: list(sandbox_ids(self.root))):
+            await link.ask(Place(self.root, sandbox_id).path, {"op": "rest"})
+
     async def reconcile(self, known: set[str]) -> list[str]:
         """Sandboxes on this host that belong to no session in `known`; the caller destroys them."""
         found = await asyncio.to_thread(lambda: set(sandbox_ids(self.root)))

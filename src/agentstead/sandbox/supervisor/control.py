@@ -216,6 +216,10 @@ class Supervisor:
             self._reply(client, {"limits": self.control.kind, "pid": self.launched.pid})
         elif operation == "stop":
             self._stop()
+        elif operation == "rest" and self.calls:
+            self._reply(client, {"busy": True})
+        elif operation == "rest":
+            self._stop()
 
     # --- calls
 
