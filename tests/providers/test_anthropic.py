@@ -15,7 +15,7 @@ from agentstead.providers.anthropic.known import DATED, MODELS, capabilities
 from agentstead.providers.provider import ThinkingStart
 from agentstead.settings import Settings
 from tests.support.asking import BASH, answered, hear, request, result, said, told
-from tests.support.upstream import Reply, Upstream, call, redacted, text, thinking
+from tests.support.upstream import Reply, Upstream, call, frame, redacted, text, thinking
 
 
 @pytest.fixture
@@ -140,6 +140,32 @@ async def test_thinking_of_another_maker_is_left_out(claude: Anthropic, upstream
     history = (said("a"), answered(foreign, spoken), said("b"), answered(foreign), said("c"))
     await hear(claude, request(*history))
     assert upstream.bodies[0]["messages"] == [said("a"), answered(spoken), said("b"), said("c")]
+
+
+async def test_thinking_that_is_refused_is_left_out_once(
+    claude: Anthropic, upstream: Upstream
+) -> None:
+    refusal = {
+        "error": {"message": "messages.1.content.0: Invalid `signature` in `thinking` block"}
+    }
+    upstream.replies = [Reply(status=400, error=refusal), Reply([text("ok")])]
+    thought = {"type": "thinking", "thinking": "hm", "signature": "of another model"}
+    opaque = {"type": "redacted_thinking", "data": "x"}
+    spoken = {"type": "text", "text": "Yes."}
+    history = (said("a"), answered(thought, opaque, spoken), said("b"))
+    assert (await hear(claude, request(*history))).texts == ["ok"]
+    assert upstream.bodies[0]["messages"] == list(history)
+    assert upstream.bodies[1]["messages"] == [said("a"), answered(spoken), said("b")]
+
+
+@pytest.mark.parametrize("message", ["thinking is not supported", "tools.0: bad name"])
+async def test_other_refusals_are_not_tried_again(
+    claude: Anthropic, upstream: Upstream, message: str
+) -> None:
+    upstream.replies = [Reply(status=400, error={"error": {"message": message}})]
+    with pytest.raises(ProviderFault):
+        await hear(claude)
+    assert len(upstream.bodies) == 1
 
 
 async def test_usage_has_the_cache_split(claude: Anthropic, upstream: Upstream) -> None:
@@ -292,6 +318,79 @@ async def test_an_abandoned_stream_leaves_the_upstream(
     with pytest.raises(asyncio.CancelledError):
         await task
     await asyncio.wait_for(upstream.gone.wait(), 5)
+
+
+STARTED = {
+    "type": "message_start",
+    "message": {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "m",
+        "content": [],
+        "usage": {"input_tokens": 1, "output_tokens": 1},
+    },
+}
+ENDED = (
+    {
+        "type": "message_delta",
+        "delta": {"stop_reason": "tool_use"},
+        "usage": {"output_tokens": 2},
+    },
+    {"type": "message_stop"},
+)
+
+
+def block(index: int, content: dict[str, object]) -> tuple[dict[str, object], ...]:
+    """A block that is whole at its start."""
+    return (
+        {"type": "content_block_start", "index": index, "content_block": content},
+        {"type": "content_block_stop", "index": index},
+    )
+
+
+async def test_gateways_that_send_a_block_whole_at_its_start(
+    claude: Anthropic, upstream: Upstream
+) -> None:
+    events = [
+        STARTED,
+        *block(0, {"type": "text", "text": "at once"}),
+        *block(1, {"type": "tool_use", "id": "t", "name": "bash", "input": {"command": "ls"}}),
+        *ENDED,
+    ]
+    upstream.replies = [Reply(raw=[frame(event) for event in events])]
+    heard = await hear(claude)
+    assert heard.texts == ["at once"]
+    assert heard.calls == [("t", "bash", {"command": "ls"})]
+
+
+async def test_what_we_never_asked_for_is_passed_over(
+    claude: Anthropic, upstream: Upstream
+) -> None:
+    search = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}
+    strange = {"type": "content_block_delta", "index": 0, "delta": {"type": "new_delta"}}
+    events = [STARTED, *block(0, search), strange, {"type": "new_event"}, *ENDED]
+    upstream.replies = [Reply(raw=[frame(event) for event in events])]
+    heard = await hear(claude)
+    assert heard.done.content == ()
+    assert heard.done.stop_reason == "tool_use"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "event: content_block_delta\ndata: {not json\n\n",
+        'event: content_block_stop\ndata: {"type":"content_block_stop","index":9}\n\n',
+        'event: message_start\ndata: {"type":"message_start"}\n\n',
+    ],
+)
+async def test_an_unreadable_stream_is_a_cut(
+    claude: Anthropic, upstream: Upstream, broken: str
+) -> None:
+    upstream.replies = [Reply(raw=[frame(STARTED), broken, *map(frame, ENDED)])]
+    with pytest.raises(ProviderFault) as caught:
+        await hear(claude)
+    assert (caught.value.kind, caught.value.retryable) == ("cut", True)
 
 
 async def test_a_deprecated_model_does_not_warn(claude: Anthropic, upstream: Upstream) -> None:

@@ -1,12 +1,14 @@
 """Names of models → providers, and the list for `GET /v1/models`."""
 
 from datetime import UTC, datetime
+from importlib.metadata import EntryPoint
 
 import pytest
 
 from agentstead.clock import SystemClock
 from agentstead.errors import Invalid, Misconfigured, NotFound
-from agentstead.providers.catalogue import Catalogue
+from agentstead.providers import PROVIDERS
+from agentstead.providers.catalogue import Catalogue, registry
 from agentstead.providers.scripted import Scripted
 from agentstead.providers.scripted.scenario import Scenario
 from agentstead.settings import Settings
@@ -164,3 +166,18 @@ def test_a_test_may_bring_its_own_provider() -> None:
     other = Catalogue(Settings(models={"m": "own:x"}), SystemClock(), providers={"own": mine})
     assert other.resolve("m").upstream == "x"
     assert [info.name for info in other.list()] == ["m", "scripted-demo"]
+
+
+def test_installed_packages_may_add_providers_but_not_replace_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def found(*, group: str) -> list[EntryPoint]:
+        assert group == "agentstead.model_providers"
+        place = "agentstead.providers.scripted:Scripted"
+        return [EntryPoint("theirs", place, group), EntryPoint("anthropic", place, group)]
+
+    monkeypatch.setattr("importlib.metadata.entry_points", found)
+    places = registry()
+    assert places["theirs"] == "agentstead.providers.scripted:Scripted"
+    assert places["anthropic"] == PROVIDERS["anthropic"]
+    assert answerer(catalogue(models={"m": "theirs:x"}), "m") == ("scripted", "x")

@@ -246,6 +246,28 @@ async def test_a_proxy_that_answers_with_a_page(
     assert (fault.kind, fault.retryable) == ("failed", True)
 
 
+async def test_an_unreadable_stream_is_a_cut(server: OpenAICompatible, upstream: Upstream) -> None:
+    upstream.replies = [Reply(raw=["data: {not json\n\n", "data: [DONE]\n\n"])]
+    fault = await failure(server)
+    assert (fault.kind, fault.retryable) == ("cut", True)
+
+
+async def test_the_upstream_may_forbid_a_retry(
+    server: OpenAICompatible, upstream: Upstream
+) -> None:
+    headers = {"x-should-retry": "false"}
+    upstream.replies = [Reply(status=500, error={"error": {"message": "no"}}, headers=headers)]
+    assert not (await failure(server)).retryable
+
+
+def test_fast_is_a_service_tier_where_it_exists() -> None:
+    official = OpenAICompatible(api_key="k")
+    local = OpenAICompatible(api_key="k", base_url="http://local/v1")
+    asked = request(model="gpt-5", speed="fast")
+    assert official.body(asked, set())["service_tier"] == "priority"
+    assert "service_tier" not in local.body(asked, set())
+
+
 async def test_nobody_there() -> None:
     server = OpenAICompatible(api_key="k", base_url="http://127.0.0.1:9/v1")
     fault = await failure(server)

@@ -67,6 +67,8 @@ class Reply:
     """Chat: every call at index 0, as some local servers do."""
     done_marker: bool = True
     """Chat: whether `[DONE]` is sent."""
+    raw: Sequence[str] | None = None
+    """These frames and nothing else."""
     delay: float = 0.0
     refuse: str | None = None
     """Chat: requests with this parameter get a 400 that names it."""
@@ -147,6 +149,8 @@ class Upstream:
             reply = Reply(status=400, error={"error": {"message": words, "type": "invalid"}})
         if reply.status != 200:
             await self.refuse(reply, send)
+        elif reply.raw is not None:
+            await self.stream(reply.raw, reply, receive, send)
         elif scope["path"].endswith("/messages"):
             await self.stream(messages_frames(reply, body), reply, receive, send)
         else:

@@ -7,6 +7,7 @@ thread, at the first request or at `warm()`.
 
 import asyncio
 import importlib
+import re
 import warnings
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 OFFICIAL_URL = "https://api.anthropic.com"
 FAST_HEADER = "fast-mode-2026-02-01"
+OLD_THINKING = re.compile(r"thinking|signature", re.IGNORECASE)
 NO_KEY = "none"
 """Sent to a gateway of the operator's own that wants no key."""
 
@@ -127,14 +129,13 @@ class Anthropic:
     async def stream(self, request: ModelRequest) -> AsyncIterator[Part]:
         """Stream the answer; ends with `Done` or raises ProviderFault."""
         await self.warm()
-        assert self.client is not None
         from anthropic import APIConnectionError, APIStatusError
         from httpx2 import HTTPError
 
         message = Assembly()
         began = False
         try:
-            async with await self.client.messages.create(**body(request), stream=True) as events:
+            async with await self._open(request) as events:
                 began = True
                 async for event in events:
                     for part in message.take(event):
@@ -149,6 +150,24 @@ class Anthropic:
         except (ValueError, LookupError, AttributeError) as error:
             raise cut(f"an event of the stream is not readable ({error!r})") from error
         yield message.done()
+
+    async def _open(self, request: ModelRequest) -> Any:
+        """Send the request; again without old thinking that the model does not accept.
+
+        Thinking is bound to its model and to what came before it, so a session whose model or
+        instructions were changed may hold some that is refused. It is lost, the session is not.
+        """
+        from anthropic import BadRequestError
+
+        assert self.client is not None
+        sent = body(request)
+        try:
+            return await self.client.messages.create(**sent, stream=True)
+        except BadRequestError as error:
+            bare = without_thinking(request.messages, foreign_only=False)
+            if not OLD_THINKING.search(error.message) or bare == sent["messages"]:
+                raise
+            return await self.client.messages.create(**{**sent, "messages": bare}, stream=True)
 
     def _refused(self, error: "APIStatusError") -> ProviderFault:
         """The fault for a status, or for an error event in the middle of a stream."""
@@ -172,7 +191,7 @@ def body(request: ModelRequest) -> dict[str, Any]:
     found: dict[str, Any] = {
         "model": request.model,
         "max_tokens": request.max_tokens,
-        "messages": without_foreign_thinking(request.messages),
+        "messages": without_thinking(request.messages, foreign_only=True),
     }
     if request.system:
         found["system"] = list(request.system)
@@ -203,12 +222,16 @@ def nearest_effort(wanted: str | None, able: Sequence[str]) -> str | None:
     return below[-1] if below else None
 
 
-def without_foreign_thinking(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The messages without thinking of another maker's model, which carries no signature."""
+def without_thinking(
+    messages: Sequence[Mapping[str, Any]], *, foreign_only: bool
+) -> list[dict[str, Any]]:
+    """The messages without thinking: all of it, or another maker's, which has no signature."""
 
     def kept(block: Any) -> bool:
-        foreign = isinstance(block, Mapping) and block.get("type") == "thinking"
-        return not (foreign and not block.get("signature"))
+        kind = block.get("type") if isinstance(block, Mapping) else None
+        if kind == "redacted_thinking":
+            return foreign_only
+        return kind != "thinking" or (foreign_only and bool(block.get("signature")))
 
     found = []
     for message in messages:

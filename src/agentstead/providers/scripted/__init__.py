@@ -111,7 +111,7 @@ class Scripted:
         """The first trouble of the turn that has not yet happened as often as it should."""
         who = tuple(sorted(request.metadata.items()))
         for number, trouble in enumerate(turn.trouble):
-            key = (place.key, place.seen.message, number, who)
+            key = (place.key, place.seen.message, place.seen.user, number, who)
             if trouble.times is None or self.troubled[key] < trouble.times:
                 self.troubled[key] += 1
                 return trouble
