@@ -13,6 +13,7 @@ from agentstead.app.door import open_door
 from agentstead.app.presence import KEY_FILE, announce_presence, withdraw_presence
 from agentstead.app.rooms import open_rooms
 from agentstead.app.stop import asked_to_stop, first_of
+from agentstead.app.tidy import tidying
 from agentstead.app.workers import workers_at_work
 from agentstead.clock import SystemClock
 from agentstead.settings import Settings
@@ -56,15 +57,19 @@ async def serving(settings: Settings) -> AsyncIterator[Served]:
         checks.check_upstreams(settings, port)
         database = await stack.enter_async_context(served_database(settings, clock))
         rooms = await stack.enter_async_context(open_rooms(settings, database, Metrics()))
+        if settings.database_url is None:
+            # Stopping the database stops everybody who works here, so sandboxes may rest.
+            stack.push_async_callback(rooms.sandbox.rest)
         new_key = await bootstrap_key(settings, database)
         url = url_of(settings, port)
+        tidy = await stack.enter_async_context(tidying(rooms))
         door = await stack.enter_async_context(open_door(rooms, listener))
         owners = tuple(rooms.new_owner() for _ in range(settings.workers))
         workers = await stack.enter_async_context(workers_at_work(rooms, owners))
         announce_presence(settings.data_dir, url)
         stack.callback(withdraw_presence, settings.data_dir)
         log.info("ready", url=url, workers=settings.workers)
-        yield Served(url, new_key, settings.data_dir / KEY_FILE, (door, *workers))
+        yield Served(url, new_key, settings.data_dir / KEY_FILE, (door, tidy, *workers))
 
 
 def url_of(settings: Settings, port: int) -> str:

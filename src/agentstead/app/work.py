@@ -6,6 +6,7 @@ from agentstead.app import checks
 from agentstead.app.database import attached_database
 from agentstead.app.rooms import open_rooms
 from agentstead.app.stop import asked_to_stop, first_of
+from agentstead.app.tidy import tidying
 from agentstead.app.workers import workers_at_work
 from agentstead.clock import Clock, SystemClock
 from agentstead.errors import Misconfigured
@@ -33,10 +34,10 @@ async def work(settings: Settings, ready: Callable[[str], None]) -> None:
             ):
                 await migrate(database)
                 owner = rooms.new_owner()
-                async with workers_at_work(rooms, (owner,)) as tasks:
+                async with tidying(rooms) as tidy, workers_at_work(rooms, (owner,)) as tasks:
                     ready(owner)
                     log.info("ready", worker=owner)
-                    await first_of(stop, list(tasks))
+                    await first_of(stop, [tidy, *tasks])
                     log.info("stopping", worker=owner)
     log.info("stopped")
 

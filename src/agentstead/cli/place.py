@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agentstead.app.presence import KEY_FILE, read_presence
-from agentstead.errors import Misconfigured
+from agentstead.cli.remote import Remote
+from agentstead.errors import AgentsteadError, Misconfigured
 from agentstead.settings import Settings
 
 OWN_WORKERS = 1
@@ -27,7 +28,7 @@ async def platform(settings: Settings, note: Callable[[str], None]) -> AsyncIter
         yield Place(settings.base_url, key_for(settings, settings.base_url))
         return
     held = read_presence(settings.data_dir)
-    if held is not None:
+    if held is not None and await answers(held.url):
         yield Place(held.url, key_for(settings, held.url))
         return
     note("starting a platform for this job …")
@@ -46,6 +47,15 @@ async def platform(settings: Settings, note: Callable[[str], None]) -> AsyncIter
     )
     async with serving(own) as served:
         yield Place(served.url, key_for(settings, served.url))
+
+
+async def answers(url: str) -> bool:
+    """Whether a server is there; a killed one may have left its name with another's process id."""
+    async with Remote(url, "") as remote:
+        try:
+            return (await remote.get("/healthz")).get("status") == "ok"
+        except AgentsteadError:
+            return False
 
 
 def key_for(settings: Settings, url: str) -> str:
