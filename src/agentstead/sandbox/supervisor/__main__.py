@@ -39,7 +39,7 @@ def main() -> None:
     # some event loops let a child inherit more than its three streams
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     os.setsid()
-    os.umask(0o077)
+    os.umask(0o022)
     os.chdir("/")
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -68,7 +68,7 @@ def start(place: Place, config: dict[str, Any]) -> Supervisor:
     place.make_files(uid)
     control = limits.control(place.sandbox_id, config["limits"])
     groups = [str(folder) for folder in set(control.groups.values())]
-    place.write_meta(uid=uid, groups=groups, starts=meta.get("starts", 0) + 1)
+    place.write_meta(uid=uid, groups=groups)
     supervisor = Supervisor(place, config, launch(place, config, uid, control), control)
     first = {
         "env": config["env"],
@@ -85,6 +85,7 @@ def start(place: Place, config: dict[str, Any]) -> Supervisor:
     if host_uid(supervisor.launched.pid) == 0:
         supervisor.end()
         raise CannotStart("it would run as the host's root")
+    place.write_meta(starts=meta.get("starts", 0) + 1)
     return supervisor
 
 

@@ -151,6 +151,9 @@ class Supervisor:
         except ProcessLookupError:
             pass
         os.waitpid(self.launched.pid, 0)
+        self._last_words()
+        if self.log:
+            (self.place.path / "log").write_bytes(self.log)
         self.control.remove()
 
     # --- workers

@@ -78,6 +78,7 @@ class Runner:
             self._expire(time.monotonic())
 
     def _receive_first(self) -> Any:
+        # nothing else comes before we have answered this one
         while True:
             for message in self.frames.feed(self._data()):
                 return message
@@ -211,6 +212,7 @@ class Runner:
         self.ending = why
         if self.bash is not None and self.bash["id"] == call_id:
             self.shell.kill()
+            self.note = "[the call before this one was cancelled; this is a new shell]"
         for job in self.jobs.values():
             if job.call_id == call_id:
                 os.kill(job.pid, signal.SIGKILL)

@@ -28,6 +28,7 @@ MEDIA = {
 REASONS = {
     errno.ENOENT: "no such file or directory",
     errno.ENOTDIR: "not a directory",
+    errno.EEXIST: "a part of the path is not a directory",
     errno.EISDIR: "is a directory",
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",

@@ -124,7 +124,8 @@ class Shell:
         except BlockingIOError:
             return False
         if not data:
-            self._selector.unregister(self._out)
+            if self._out in self._selector.get_map():
+                self._selector.unregister(self._out)
             return False
         self._output += data
         # twice the limit may pile up before the front is cut off, which keeps the cutting cheap
