@@ -106,8 +106,8 @@ async def test_omitted_keeps_and_null_clears(client: Any) -> None:
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"name": ""}, "name: String should have at least 1 character"),
-        ({"name": "x" * 257}, "name: String should have at most 256"),
+        ({"name": ""}, "name: Should have at least 1 character"),
+        ({"name": "x" * 257}, "name: Should have at most 256"),
         ({"name": "a\nb"}, "name: Control characters"),
         ({"model": "gpt-none"}, "model.id: there is no model 'gpt-none' here. There are:"),
         ({"model": {"id": MODEL, "effort": "huge"}}, "model.effort: Input should be"),
@@ -116,7 +116,7 @@ async def test_omitted_keeps_and_null_clears(client: Any) -> None:
         ({"skills": [{"type": "anthropic", "skill_id": "xlsx"}]}, "skills.0: Skills are not available"),
         ({"execution_identity": {"type": "aws_role", "role_arn": "arn:x"}}, "execution_identity.type"),
         ({"metadata": {str(n): "x" for n in range(17)}}, "metadata: At most 16 pairs"),
-        ({"system": "x" * 100_001}, "system: String should have at most 100000"),
+        ({"system": "x" * 100_001}, "system: Should have at most 100000"),
         ({"mcp_servers": [{"type": "url", "name": "s", "url": "https://x.example"}]},
          "mcp_servers.0.name: No mcp_toolset"),
         ({"tools": [{"type": TOOLSET, "configs": [{"name": "bash"}, {"name": "bsh"}]}]},

@@ -37,7 +37,7 @@ def message(*blocks: object) -> dict[str, object]:
         (message({"type": "redacted"}), "events.0.content.0: A message cannot hold redacted"),
         (message({"type": "image", "source": {"type": "url", "url": "file:///etc/passwd"}}),
          "events.0.content.0.source.url: Must be an http or https URL."),
-        ({"events": [], "more": 1}, "events: List should have at least 1 item"),
+        ({"events": [], "more": 1}, "events: Should have at least 1 item"),
         ({"events": "x"}, "events: Input should be a valid list."),
         ([1], "The request body is wrong: Input should be an object."),
     ],

@@ -72,11 +72,26 @@ def sentence(fault: ErrorDetails) -> str:
         said = str(fault["ctx"]["error"])
     elif fault["type"] == "model_type":
         said = "Input should be an object"
+    elif fault["type"] in ("too_long", "too_short"):
+        said = size(fault)
     else:
-        said = fault["msg"].replace("dictionary", "object").rstrip(".")
+        said = (
+            fault["msg"]
+            .replace("dictionary", "object")
+            .replace("String should have", "Should have")
+        )
     if not path:
         return said if said.startswith("The request") else f"The request body is wrong: {said}."
     return f"{path}: {said}" if said.endswith((".", "?")) else f"{path}: {said}."
+
+
+def size(fault: ErrorDetails) -> str:
+    """What is wrong with a length."""
+    limits = fault["ctx"]
+    unit = "characters" if isinstance(fault["input"], str) else "items"
+    if fault["type"] == "too_long":
+        return f"Should have at most {limits['max_length']} {unit}"
+    return f"Should have at least {limits['min_length']} {unit}"
 
 
 def steps(fault: ErrorDetails) -> Iterator[str]:
