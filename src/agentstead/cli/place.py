@@ -51,7 +51,7 @@ async def platform(settings: Settings, note: Callable[[str], None]) -> AsyncIter
 
 async def answers(url: str) -> bool:
     """Whether a server is there; a killed one may have left its name with another's process id."""
-    async with Remote(url, "") as remote:
+    async with Remote(url, None) as remote:
         try:
             return (await remote.get("/healthz")).get("status") == "ok"
         except AgentsteadError:

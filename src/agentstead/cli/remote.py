@@ -36,9 +36,11 @@ class Unreachable(AgentsteadError):
 class Remote:
     """A connection to one server with one key."""
 
-    def __init__(self, base_url: str, key: str) -> None:
+    def __init__(self, base_url: str, key: str | None) -> None:
         self.base_url = base_url.rstrip("/")
-        headers = {"authorization": f"Bearer {key}", "anthropic-beta": BETA}
+        headers = {"anthropic-beta": BETA}
+        if key is not None:
+            headers["authorization"] = f"Bearer {key}"
         timeout = httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
         try:
             self.http = httpx2.AsyncClient(
