@@ -75,6 +75,8 @@ class Scenario:
     """The conversation is the same whatever goes wrong."""
     pace: dict = field(default_factory=dict)
     behave: object = staticmethod(calm_tool)
+    rate_stop: float = 0.0
+    rate_loss: float = 0.0
 
     def models(self, world):
         """Sources of the scripts by model name."""
@@ -244,6 +246,10 @@ class Drawn:
         self.rate_odd = rng.choice((0.0, 0.1))
         self.rate_slow = rng.choice((0.0, 0.2, 0.5))
         self.rate_start_fault = rng.choice((0.0, 0.0, 0.2))
+        self.rate_stop = rng.choice((0.0, 0.5))
+        """How likely a worker is stopped and another one started."""
+        self.rate_loss = rng.choice((0.0, 0.0, 0.3))
+        """How likely a sandbox's supervisor dies, at each look."""
         self.rounds_max = rng.choice((1, 3, 6))
         self.pace = {"sessions_max": rng.choice((1, 50)), "retries_max": rng.choice((2, 8))}
         self.numbers = 0

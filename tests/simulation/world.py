@@ -204,13 +204,34 @@ class SimWorld:
             process = Process(self, f"w{number}.{self.processes}")
             worker = WatchedWorker(self, process)
             task = self.loop.create_task(worker.run(), name=process.name)
-            await asyncio.wait({task, process.died}, return_when=asyncio.FIRST_COMPLETED)
+            ends = {task, process.died}
+            served = await self.serve(ends)
+            if not served:
+                await worker.stop()
+                await asyncio.wait(ends, timeout=60, return_when=asyncio.FIRST_COMPLETED)
             if process.dead:
                 await asyncio.sleep(self.rng.random() * 2)
                 continue
-            error = None if task.cancelled() else task.exception()
-            self.violate(Violation(f"worker {process.name} ended by itself: {error!r}"))
-            return
+            error = task.exception() if task.done() and not task.cancelled() else None
+            if served or error or not task.done():
+                self.violate(Violation(f"worker {process.name} ended by itself: {error!r}"))
+                return
+
+    async def serve(self, ends) -> bool:
+        """Whether the worker has ended; False when an operator wants it stopped, for an upgrade."""
+        stops = self.rng.random() < self.scenario.rate_stop and not self.calm
+        seconds = self.rng.random() * 20 if stops else None
+        done, _ = await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done)
+
+    async def lose_sandboxes(self) -> None:
+        """Now and then a sandbox's supervisor dies."""
+        while not self.calm:
+            await asyncio.sleep(self.rng.random() * 20)
+            if self.rng.random() < self.scenario.rate_loss and self.sandbox.journals:
+                lost = self.rng.choice(list(self.sandbox.journals))
+                self.trace.append(Line(self.loop.time(), "sandbox", "lost", "", lost[-4:]))
+                self.sandbox.lose(lost)
 
     # a run
 
@@ -219,6 +240,8 @@ class SimWorld:
         for number in range(self.workers):
             self.loop.create_task(self.keep_running(number))
         self.clients = await self.scenario.begin(self)
+        if self.scenario.rate_loss:
+            self.loop.create_task(self.lose_sandboxes())
         async with asyncio.TaskGroup() as group:
             for client in self.clients:
                 group.create_task(client.run())
