@@ -126,3 +126,10 @@ def test_a_missing_or_empty_key_file_says_what_to_set(tmp_path: Any) -> None:
             path.write_text(text)
         with pytest.raises(Misconfigured, match="AGENTSTEAD_API_KEY"):
             read_key(path, "http://x")
+
+
+def test_a_key_that_is_none_is_refused_unseen() -> None:
+    for key in ("", "canary\n", "can ary", "canäry"):
+        with pytest.raises(Misconfigured) as caught:
+            Remote("http://127.0.0.1:1", key)
+        assert "ary" not in caught.value.message.replace("AGENTSTEAD", "")

@@ -5,6 +5,7 @@ failure is a `Misconfigured` or a `Refused` that says what happened and what to 
 """
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any
@@ -18,6 +19,7 @@ SILENCE_SECONDS = 60.0
 """A stream sends a keep-alive every ten seconds: so much silence means that it is dead."""
 BETA = "managed-agents-2026-04-01"
 OPENED = "opened"
+KEY = re.compile(r"[!-~]+")
 Json = dict[str, Any]
 
 
@@ -40,6 +42,10 @@ class Remote:
         self.base_url = base_url.rstrip("/")
         headers = {"anthropic-beta": BETA}
         if key is not None:
+            if not KEY.fullmatch(key):
+                raise Misconfigured(
+                    "The API key holds characters that no key has.\nCorrect AGENTSTEAD_API_KEY."
+                )
             headers["authorization"] = f"Bearer {key}"
         timeout = httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
         try:
