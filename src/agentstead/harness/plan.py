@@ -119,13 +119,10 @@ def interrupted(state: State, thread: Thread, now: float) -> Step | None:
     if thread.request_id:
         return Record(drafts=(drafts.request_aborted(thread, state),))
     if thread.open:
-        results = tuple(
-            drafts.result(state, entry.call, drafts.INTERRUPTED) for entry in thread.open
-        )
-        started = thread.runnable
-        if started:
-            return CancelTools(thread.id, started, results)
-        return Record(drafts=results)
+        started = thread.runnable  # the client may still answer the others while these end
+        ended = started or tuple(entry.call for entry in thread.open)
+        results = tuple(drafts.result(state, call, drafts.INTERRUPTED) for call in ended)
+        return CancelTools(thread.id, started, results) if started else Record(drafts=results)
     if mail := messages_for(state, thread):
         return Record(take=tuple(entry.id for entry in mail))
     return Record(drafts=drafts.idle(state, thread, now, drafts.END_TURN))
