@@ -214,10 +214,13 @@ def model(
             f'model.effort: {given.id} does not take effort "{level}"; '
             f"it takes {', '.join(capabilities.efforts)}."
         )
+    speed = given.speed or "standard"
+    if speed not in capabilities.speeds:
+        raise Invalid(f'model.speed: {given.id} has no speed "{speed}".')
     return {
         "id": given.id,
         "effort": {"type": level},
-        "speed": given.speed or "standard",
+        "speed": speed,
         "inference_geo": given.inference_geo,
     }
 

@@ -9,15 +9,16 @@ from agentstead.errors import Invalid
 router = Router("Models")
 LIMIT, LIMIT_MAX = 20, 1000
 STAGES = ("active", "deprecated", "retired")
+USUAL = ("active", "deprecated")
 
 
 @router.get("/v1/models", query=("after_id", "before_id", "limit", "lifecycle"))
 async def list_models(call: Call) -> Mapping[str, Any]:
     """List the models that agents can be made with."""
     most = call.query.number("limit", 1, LIMIT_MAX) or LIMIT
-    stages = call.query.words("lifecycle", STAGES)
-    entries = call.services.catalogue.list() if not stages or "active" in stages else ()
-    shown = [entry.wire() for entry in entries]
+    stages = call.query.words("lifecycle", STAGES) or USUAL
+    entries = [entry.wire() for entry in call.services.catalogue.list()]
+    shown = [entry for entry in entries if entry["lifecycle"] in stages]
     names = [one["id"] for one in shown]
     after, before = call.query.text("after_id"), call.query.text("before_id")
     start, end = position(names, "after_id", after, 0, 1), len(names)
