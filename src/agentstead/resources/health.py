@@ -4,6 +4,7 @@ from agentstead.api.ports import Services
 from agentstead.api.router import Raw, Router
 from agentstead.errors import StoreFault
 from agentstead.log.census import take_census
+from agentstead.log.lease import LOCK_SPACE
 from agentstead.wire.shape import canonical
 
 router = Router("Health")
@@ -43,7 +44,10 @@ async def readyz(services: Services) -> Raw:
 async def live_workers(services: Services) -> int:
     """Workers whose connection holds the lock of their number."""
     row = await services.database.fetch_one(
-        "select count(distinct w.number) as live from workers w join pg_locks l"
-        " on l.locktype = 'advisory' and l.objid = w.number::int8::oid and l.granted"
+        "select count(*) as live from workers w join pg_locks l on l.locktype = 'advisory'"
+        " and l.classid = %s::bigint::oid and l.objid = w.number::bigint::oid and l.objsubid = 2"
+        " and l.granted and l.database ="
+        " (select oid from pg_database where datname = current_database())",
+        (LOCK_SPACE,),
     )
     return int(row["live"]) if row else 0
