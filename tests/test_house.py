@@ -95,7 +95,7 @@ def mirror_of_the_source(root: Path) -> Iterator[str]:
     """A test of a room is called after the file it tests: tests/log/test_append.py or test_append_fence.py."""
     for room in sorted(path for path in (root / "src/agentstead").iterdir() if path.is_dir()):
         stems = {path.stem for path in files(root, ".py", name(root, room))}
-        stems |= {path.name for path in room.iterdir() if path.is_dir()}
+        stems |= {path.name for path in room.rglob("*") if path.is_dir()}
         for test in files(root, ".py", f"tests/{room.name}"):
             subject = test.stem.removeprefix("test_")
             known = any(subject == stem or subject.startswith(f"{stem}_") for stem in stems)
