@@ -4,7 +4,7 @@ Promises: an answer holds every field of the wire's Session; time that is still 
 seconds, age) is counted up to the moment of the answer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
@@ -191,8 +191,3 @@ def changed(before: Any, after: Mapping[str, Any]) -> dict[str, Any]:
     if fields.get("metadata") == {}:
         del fields["metadata"]
     return fields
-
-
-def unavailable(resources: Sequence[Any]) -> str | None:
-    """The type of the first resource, none of which can be mounted yet."""
-    return resources[0].type if resources else None
