@@ -148,6 +148,7 @@ async def test_shell_calls_run_in_order_and_file_tools_beside_them(calls: Calls)
 
 
 async def test_a_waiting_call_can_be_cancelled(sandboxes: Bubblewrap, calls: Calls) -> None:
+    await calls.bash("true")
     running = asyncio.create_task(calls.bash("sleep 0.6; echo ran"))
     await asyncio.sleep(0.2)
     waiting = asyncio.create_task(
@@ -163,6 +164,7 @@ async def test_a_waiting_call_can_be_cancelled(sandboxes: Bubblewrap, calls: Cal
 async def test_a_cancelled_command_is_killed_and_the_next_is_told(
     sandboxes: Bubblewrap, calls: Calls
 ) -> None:
+    await calls.bash("true")
     running = asyncio.create_task(
         sandboxes.call(ID, SPEC, "long", "bash", {"command": "sleep 31; touch after"})
     )
@@ -326,3 +328,19 @@ async def test_the_processor_is_limited(sandboxes: Bubblewrap) -> None:
     said = await Calls(sandboxes).bash(spin, spec)
     minutes, seconds = re.findall(r"(\d+)m([\d.]+)s", said)[0]
     assert int(minutes) * 60 + float(seconds) < 1.0
+
+
+async def test_without_room_for_the_journal_a_call_is_refused_and_may_come_again(
+    sandboxes: Bubblewrap, calls: Calls
+) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("needs a plain user: root writes to folders that are read-only")
+    await calls.bash("true")
+    journal = sandboxes.root / ID / "journal"
+    journal.chmod(0o500)
+    refused = await sandboxes.call(ID, SPEC, "once", "bash", {"command": "echo ran"})
+    journal.chmod(0o700)
+    assert refused.is_error
+    assert text(refused) == "bash: not run: the host cannot write its journal: Permission denied"
+    again = await sandboxes.call(ID, SPEC, "once", "bash", {"command": "echo ran"})
+    assert text(again) == "ran"

@@ -65,7 +65,7 @@ async def needed() -> None:
     if not _problems:
         async with real_sandboxes() as sandboxes:
             probe = await sandboxes.probe()
-        _problems.append("; ".join(probe.problems))
+        _problems.append("" if probe.ok else "; ".join(probe.problems))
     if _problems[0]:
         pytest.skip(f"needs sandboxes: {_problems[0]}")
 

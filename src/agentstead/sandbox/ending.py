@@ -5,6 +5,7 @@ import os
 import signal
 import time
 
+from agentstead.errors import SandboxFault
 from agentstead.sandbox.supervisor import disk, limits, uids
 from agentstead.sandbox.supervisor.place import UIDS, Place
 
@@ -30,14 +31,20 @@ def end(place: Place) -> None:
 def _taken(place: Place) -> int:
     """The lock that the supervisor holds while it lives."""
     lock = os.open(place.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    until = time.monotonic() + GRACE_SECONDS
+    begun = time.monotonic()
     killed = False
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return lock
         except BlockingIOError:
-            if time.monotonic() > until and not killed:
+            waited = time.monotonic() - begun
+            if waited > 2 * GRACE_SECONDS:
+                os.close(lock)
+                raise SandboxFault(
+                    f"The supervisor of {place.sandbox_id} cannot be ended.", kind="lost"
+                ) from None
+            if waited > GRACE_SECONDS and not killed:
                 killed = _kill_holder(lock)
             time.sleep(POLL_SECONDS)
 

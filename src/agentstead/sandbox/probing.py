@@ -40,6 +40,11 @@ print(json.dumps(bad))
 """
 REMEDIES = (
     (
+        ("a mount namespace is refused",),
+        "Root may not make mounts here (no CAP_SYS_ADMIN, as in most containers): run the platform as a"
+        " plain user.",
+    ),
+    (
         ("creating new namespace", "create new namespace", "unshare"),
         "User namespaces are not allowed here. On the host: `sysctl kernel.unprivileged_userns_clone=1`"
         " (Debian), `sysctl user.max_user_namespaces=65536`, or `sysctl"
@@ -57,6 +62,11 @@ REMEDIES = (
         "This container hides parts of /proc, so no /proc can be mounted inside: run it with"
         " `--security-opt systempaths=unconfined` (Docker) or `procMount: Unmasked` (Kubernetes).",
     ),
+)
+DEGRADED = (
+    "The limits of sandboxes are weak here: no control group may be made, so memory and processes are"
+    " watched and not bounded, and processor time is not limited. Run the platform as root, or as a"
+    " service to which systemd delegates control groups (`Delegate=yes`)."
 )
 
 
@@ -81,7 +91,10 @@ async def examine(sandbox: Sandbox, look: Look, limits: Callable[[], str]) -> Pr
         problems = [fault.message, *remedies(fault.message)]
     finally:
         await sandbox.destroy(probe_id)
-    return Probe(not problems, "bubblewrap", mode, limits() or "unknown", tuple(problems))
+    ok, kind = not problems, limits() or "unknown"
+    if kind.startswith("rlimits"):
+        problems.append(DEGRADED)
+    return Probe(ok, "bubblewrap", mode, f"{kind}; disk is measured", tuple(problems))
 
 
 async def _try_out(sandbox: Sandbox, probe_id: str) -> list[str]:

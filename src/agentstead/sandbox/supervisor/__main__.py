@@ -56,6 +56,7 @@ def main() -> None:
         report({"ok": False, "error": str(error)})
         return
     try:
+        log_to(place.path / "log")
         supervisor.serve(lambda: report({"ok": True, "limits": supervisor.control.kind}))
     finally:
         supervisor.end()
@@ -110,9 +111,16 @@ def report(message: dict[str, Any]) -> None:
     except OSError:
         pass  # the parent was killed; the sandbox is there for the next one
     null = os.open("/dev/null", os.O_RDWR)
-    for descriptor in (0, 1, 2):
+    for descriptor in (0, 1):
         os.dup2(null, descriptor)
     os.close(null)
+
+
+def log_to(file: Path) -> None:
+    """Let what goes wrong from here on be read in a file, of the latest start only."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
 
 
 if __name__ == "__main__":

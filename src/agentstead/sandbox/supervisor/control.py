@@ -8,6 +8,7 @@ import os
 import selectors
 import signal
 import socket
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -152,8 +153,8 @@ class Supervisor:
             pass
         os.waitpid(self.launched.pid, 0)
         self._last_words()
-        if self.log:
-            (self.place.path / "log").write_bytes(self.log)
+        sys.stderr.write(self.log.decode("utf-8", "replace"))
+        sys.stderr.flush()
         self.control.remove()
 
     # --- workers
@@ -251,7 +252,13 @@ class Supervisor:
 
     def _run(self, call: Call) -> None:
         refusal = self.watch.refusal(call.tool)
-        if not self.journal.start(call.id, call.tool):
+        try:
+            begun = self.journal.start(call.id, call.tool)
+        except OSError as error:
+            text = f"{call.tool}: not run: the host cannot write its journal: {error.strerror}"
+            self._conclude(call, failure(text), write=False)
+            return
+        if not begun:
             # a worker wrote that it must never run, a moment ago
             self._conclude(call, CANCELLED, write=False)
             return
@@ -275,7 +282,7 @@ class Supervisor:
 
     def _conclude(self, call: Call, outcome: dict[str, Any], *, write: bool = True) -> None:
         if write:
-            self.journal.finish(call.id, outcome)
+            self._finish(call.id, outcome)
         self.calls.pop(call.id, None)
         self.place.renew()
         for client in list(call.waiting):
@@ -283,6 +290,13 @@ class Supervisor:
         if call is self.bash_running:
             self.bash_running = None
             self._next_bash()
+
+    def _finish(self, call_id: str, outcome: dict[str, Any]) -> None:
+        try:
+            self.journal.finish(call_id, outcome)
+        except OSError as error:
+            # who waits is told all the same; who asks later hears that nobody knows
+            sys.stderr.write(f"the end of {call_id} is not in the journal: {error}\n")
 
     def _next_bash(self) -> None:
         while self.bash_queue and self.bash_running is None and not self.stopping:
@@ -298,7 +312,7 @@ class Supervisor:
             self._conclude(call, CANCELLED, write=False)
         else:
             # the journal first: whatever the runner still says of it comes too late
-            self.journal.finish(call_id, CANCELLED)
+            self._finish(call_id, CANCELLED)
             self.tell_runner({"op": "end", "id": call_id, "why": "the call was cancelled"})
             self.calls.pop(call_id, None)
             for client in list(call.waiting):
@@ -353,7 +367,7 @@ class Supervisor:
                 notes = self.watch.notes(oom_kills_before=call.oom_kills)
                 text = f"{call.tool}: {why} while this call ran; the next call starts it again."
                 outcome = failure("\n".join([text, *notes]))
-                self.journal.finish(call.id, outcome)
+                self._finish(call.id, outcome)
                 for client in list(call.waiting):
                     client.connection.settimeout(1.0)
                     self._reply(client, answer("done", outcome))

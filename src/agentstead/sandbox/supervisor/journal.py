@@ -69,6 +69,10 @@ class Journal:
             return False
         try:
             _write(descriptor, entry)
+        except OSError:
+            # not on disk, so nothing may be run under this id; another attempt may
+            self._file(call_id).unlink()
+            raise
         finally:
             os.close(descriptor)
         return True
