@@ -1,0 +1,289 @@
+"""The one way in for workers: fence, gapless seq, redaction, derived columns, notices.
+
+Group commit: appends that are ready together go in one transaction, by a handful of set-based
+statements. They do not share their fate: a stale fence, a missing take or a refused park fails
+only the append it belongs to, and when the database refuses a batch each is tried alone. Session
+rows are locked in the order of their ids, first of all.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from psycopg import Error
+
+from agentstead.clock import Clock
+from agentstead.errors import LeaseLost, StoreFault
+from agentstead.log.bus import LOG, Bus
+from agentstead.log.log import Appended, Derived, Lease, Park
+from agentstead.log.redact import Redactor
+from agentstead.log.rows import event_of
+from agentstead.log.sheet import Sheet, Stored, Threads, arrays, event_record, stored
+from agentstead.log.tail import Hub, frame_of
+from agentstead.store.pool import Connection, Database, faults
+from agentstead.wire.events.stored import Event
+
+BATCH_APPENDS_MAX = 200
+BATCH_BYTES_MAX = 8 << 20
+
+LOCK = b"""
+    select id, workspace_id, primary_thread_id, fence, lease_owner, head_seq,
+           extract(epoch from last_event_at)::float8 as last_event_at
+    from sessions where id = any(%b) order by id for no key update
+"""
+INBOX = b"""
+    select session_id, id, type, thread_id, payload, arrived, extract(epoch from at)::float8 as at
+    from inbox where session_id = any(%b) order by arrived
+"""
+OTHERS = b"""
+    select e.session_id, e.seq, e.id, e.thread_id, e.type, e.primary_view,
+           extract(epoch from e.at)::float8 as at, e.payload, e.private
+    from unnest(%b::text[], %b::bigint[]) as r(id, seen)
+    join events e on e.session_id = r.id and e.seq > r.seen
+    order by e.session_id, e.seq
+"""
+INSERT = b"""
+    insert into events (session_id, seq, id, workspace_id, thread_id, type, primary_view, at, fence,
+                        payload, private)
+    select session_id, seq, id, workspace_id, thread_id, type, primary_view, to_timestamp(at), fence,
+           payload::json, private::json
+    from unnest(%b::text[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bool[],
+                %b::float8[], %b::bigint[], %b::text[], %b::text[])
+      as r(session_id, seq, id, workspace_id, thread_id, type, primary_view, at, fence, payload,
+           private)
+"""
+TAKE = b"delete from inbox where id = any(%b)"
+DERIVE = b"""
+    update sessions s set
+        head_seq = r.head_seq,
+        last_event_at = coalesce(to_timestamp(r.last_at), s.last_event_at),
+        updated_at = to_timestamp(r.at),
+        status = r.status, stop_reason = r.stop_reason::json, asks = r.asks::json,
+        usage = r.usage::json, stats = r.stats::json, active_since = to_timestamp(r.active_since),
+        attempts = 0,
+        terminated_at = case when r.status = 'terminated'
+            then coalesce(s.terminated_at, to_timestamp(r.at)) else s.terminated_at end,
+        wake_at = case when r.parked then clock_timestamp() + make_interval(secs => r.wake_in)
+            else s.wake_at end,
+        lease_owner = case when r.parked then null else s.lease_owner end,
+        lease_until = case when r.parked then null else s.lease_until end,
+        batch_ended_seq = coalesce(s.batch_ended_seq, r.ended_seq),
+        batch_ended_at = case when s.batch_ended_seq is null and r.ended_seq is not null
+            then to_timestamp(r.at) else s.batch_ended_at end
+    from unnest(%b::text[], %b::bigint[], %b::float8[], %b::float8[], %b::text[], %b::text[],
+                %b::text[], %b::text[], %b::text[], %b::float8[], %b::bool[], %b::float8[],
+                %b::bigint[])
+      as r(id, head_seq, last_at, at, status, stop_reason, asks, usage, stats, active_since, parked,
+           wake_in, ended_seq)
+    where s.id = r.id
+"""
+THREADS = b"""
+    insert into threads (id, session_id, workspace_id, parent_thread_id, status, usage, stats,
+                         created_at, updated_at)
+    select id, session_id, workspace_id, parent_thread_id, status, usage::json, stats::json,
+           to_timestamp(at), to_timestamp(at)
+    from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[],
+                %b::float8[])
+      as r(id, session_id, workspace_id, parent_thread_id, status, usage, stats, at)
+    on conflict (id) do update set status = excluded.status, usage = excluded.usage,
+        stats = excluded.stats, updated_at = excluded.updated_at
+"""
+
+
+@dataclass(slots=True)
+class Request:
+    """One append that waits for its transaction."""
+
+    lease: Lease
+    entries: Sequence[Stored]
+    seen: int
+    take: Sequence[str]
+    derived: Derived
+    park: Park | None
+    done: "asyncio.Future[Appended]"
+    size: int = 0
+
+
+@dataclass(slots=True)
+class Batch:
+    """Appends of one transaction and what became of them."""
+
+    requests: list[Request]
+    sheets: dict[str, Sheet] = field(default_factory=dict)
+    outcomes: list[Appended | BaseException] = field(default_factory=list)
+
+
+class Appender:
+    """Appends of this process."""
+
+    def __init__(
+        self, database: Database, clock: Clock, bus: Bus, hub: Hub, redactor: Redactor
+    ) -> None:
+        self.database = database
+        self.clock = clock
+        self.bus = bus
+        self.hub = hub
+        self.redactor = redactor
+        self.threads = Threads()
+        self.waiting: list[Request] = []
+        self.ready = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to write."""
+        self.task = asyncio.create_task(self.flushing(), name="log append")
+
+    async def close(self) -> None:
+        """Stop writing; what still waits fails."""
+        if self.task:
+            self.task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.task
+            self.task = None
+
+    async def append(
+        self,
+        lease: Lease,
+        entries: Sequence[Event],
+        *,
+        seen: int,
+        take: Sequence[str],
+        derived: Derived,
+        park: Park | None,
+    ) -> Appended:
+        """Write with the next transaction."""
+        assert self.task, "the log is not started"
+        texts = [stored(entry, self.redactor) for entry in entries]
+        request = Request(
+            lease, texts, seen, take, derived, park, asyncio.get_running_loop().create_future()
+        )
+        request.size = sum(len(entry.text) for entry in texts)
+        self.waiting.append(request)
+        self.ready.set()
+        return await request.done
+
+    async def flushing(self) -> None:
+        """Write what is ready, again and again."""
+        requests: list[Request] = []
+        try:
+            while True:
+                requests = []
+                await self.ready.wait()
+                requests = self.gather()
+                if requests:
+                    await self.write(requests)
+        finally:
+            for request in (*requests, *self.waiting):
+                if not request.done.done():
+                    request.done.set_exception(
+                        StoreFault("The log was closed.", kind="unavailable", retryable=True)
+                    )
+
+    def gather(self) -> list[Request]:
+        """The next batch, oldest first."""
+        count, size = 0, 0
+        for request in self.waiting[:BATCH_APPENDS_MAX]:
+            size += request.size
+            if count and size > BATCH_BYTES_MAX:
+                break
+            count += 1
+        batch, self.waiting = self.waiting[:count], self.waiting[count:]
+        if not self.waiting:
+            self.ready.clear()
+        return [request for request in batch if not request.done.done()]
+
+    async def write(self, requests: list[Request]) -> None:
+        """One transaction for all; when the database refuses it, one for each."""
+        batch = Batch(requests)
+        try:
+            await self.transact(batch)
+        except (Error, StoreFault) as error:
+            if len(requests) > 1 and not isinstance(error, StoreFault):
+                for request in requests:
+                    await self.write([request])
+                return
+            for request in requests:
+                resolve(request, error)
+            return
+        for request, outcome in zip(requests, batch.outcomes, strict=True):
+            resolve(request, outcome)
+        self.publish(batch)
+
+    async def transact(self, batch: Batch) -> None:
+        """Lock, decide, write, tell."""
+        ids = sorted({request.lease.session_id for request in batch.requests})
+        async with self.database.connection() as connection:
+            with faults():
+                async with connection.pipeline(), connection.transaction():
+                    locked = await connection.execute(LOCK, (ids,))
+                    boxes = await connection.execute(INBOX, (ids,))
+                    batch.sheets = {row["id"]: Sheet(row) for row in await locked.fetchall()}
+                    for row in await boxes.fetchall():
+                        batch.sheets[row["session_id"]].add_pending(row)
+                    await self.read_others(connection, batch)
+                    for request in batch.requests:
+                        batch.outcomes.append(self.settle(batch.sheets, request))
+                    await self.insert(connection, batch)
+
+    async def read_others(self, connection: Connection, batch: Batch) -> None:
+        """Events that a request has not seen yet, written by routes or earlier workers."""
+        seen: dict[str, int] = {}
+        for request in batch.requests:
+            sheet = batch.sheets.get(request.lease.session_id)
+            if sheet and sheet.holds(request.lease) and request.seen < sheet.head:
+                seen[sheet.id] = min(request.seen, seen.get(sheet.id, request.seen))
+        if seen:
+            cursor = await connection.execute(OTHERS, (list(seen), list(seen.values())))
+            for row in await cursor.fetchall():
+                batch.sheets[row["session_id"]].events.append(event_of(row))
+
+    def settle(self, sheets: dict[str, Sheet], request: Request) -> Appended | BaseException:
+        """Decide on one append, on the sheet of its session."""
+        sheet = sheets.get(request.lease.session_id)
+        if sheet is None or not sheet.holds(request.lease):
+            return LeaseLost()
+        missing = [taken for taken in request.take if taken not in sheet.pending]
+        if missing:
+            return AssertionError(f"not in the inbox any more: {', '.join(missing)}")
+        taken = set(request.take)
+        left = tuple(p for p in sheet.pending.values() if p.id not in taken)
+        if request.park and any(p.id not in request.park.known for p in left):
+            return Appended(sheet.since(request.seen), tuple(sheet.pending.values()), refused=True)
+        sheet.write(request.entries, request.take, request.derived, request.park, self.clock.now())
+        return Appended(sheet.since(request.seen), left)
+
+    async def insert(self, connection: Connection, batch: Batch) -> None:
+        """Write all sheets."""
+        written = [sheet for sheet in batch.sheets.values() if sheet.derived]
+        if not written:
+            return
+        records = [event_record(sheet, entry) for sheet in written for entry in sheet.written]
+        if records:
+            await connection.execute(INSERT, arrays(records))
+        if taken := [taken for sheet in written for taken in sheet.taken]:
+            await connection.execute(TAKE, (taken,))
+        await connection.execute(DERIVE, arrays([sheet.record() for sheet in written]))
+        if threads := [row for sheet in written for row in self.threads.changed(sheet)]:
+            await connection.execute(THREADS, arrays(threads))
+        told = (f"{LOG} {sheet.id} {sheet.head}" for sheet in written if sheet.written)
+        await self.bus.send(connection, told)
+
+    def publish(self, batch: Batch) -> None:
+        """Hand the committed events to this process's subscribers."""
+        for sheet in batch.sheets.values():
+            if not sheet.derived:
+                continue
+            self.threads.keep(sheet)
+            if sheet.id in self.hub.channels:
+                self.hub.publish(sheet.id, [frame_of(e.event, e.text) for e in sheet.written])
+
+
+def resolve(request: Request, outcome: Appended | BaseException) -> None:
+    """Answer, unless whoever asked has gone."""
+    if request.done.done():
+        return
+    if isinstance(outcome, BaseException):
+        request.done.set_exception(outcome)
+    else:
+        request.done.set_result(outcome)

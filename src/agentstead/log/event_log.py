@@ -1,0 +1,321 @@
+"""The log on PostgreSQL: all of `SessionLog`, from the parts of this room."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from agentstead.clock import Clock
+from agentstead.ids import EVENT, WORKER, Ids
+from agentstead.log import follow, inbox, read, routes
+from agentstead.log.append import Appender
+from agentstead.log.bus import GONE, INPUT, LOG, PostgresBus
+from agentstead.log.dispatch import Doorbell, News
+from agentstead.log.hearing import Hearing
+from agentstead.log.lease import Leases, Presence
+from agentstead.log.log import (
+    Appended,
+    Change,
+    Decide,
+    Decision,
+    Derived,
+    EventPage,
+    Follower,
+    Lease,
+    NewSession,
+    Park,
+    SessionRecord,
+    SessionRow,
+)
+from agentstead.log.redact import Redactor
+from agentstead.log.tail import Hub, frame_of
+from agentstead.store import audit
+from agentstead.store.pool import Database, Transaction
+from agentstead.wire.events.stored import Event, Pending
+
+
+class EventLog:
+    """Sessions' logs in one PostgreSQL database, as this process sees and writes them."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        ids: Ids,
+        clock: Clock,
+        lease_seconds: float = 5.0,
+        late_stream_seconds: float = 60.0,
+        secrets: Sequence[str] = (),
+    ) -> None:
+        self.database = database
+        self.ids = ids
+        self.clock = clock
+        self.late_stream_seconds = late_stream_seconds
+        self.redactor = Redactor(secrets)
+        self.bus = PostgresBus(database, clock, ids.new(WORKER))
+        self.hub = Hub()
+        self.bell = Doorbell()
+        self.newsroom = News()
+        self.leases = Leases(database, lease_seconds)
+        self.presence = Presence(database, clock, self.bell.ring)
+        self.appender = Appender(database, clock, self.bus, self.hub, self.redactor)
+        self.hearing = Hearing(database, clock, self.hub, self.bell, self.newsroom)
+
+    async def start(self) -> None:
+        """Listen and be ready to write; StoreFault when the database cannot be reached."""
+        await self.bus.start(self.hearing.hear, self.hearing.resync)
+        self.appender.start()
+        self.hearing.start()
+
+    async def close(self) -> None:
+        """Stop; what still waits to be written fails."""
+        await self.appender.close()
+        await self.hearing.close()
+        await self.bus.close()
+        await self.presence.close()
+
+    async def __aenter__(self) -> "EventLog":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # What workers do
+
+    async def claim(self, owner: str, limit: int) -> list[Lease]:
+        """Claim up to `limit` due sessions."""
+        await self.presence.join(owner)
+        leases = await self.leases.claim(owner, limit)
+        for lease in leases:
+            self.newsroom.watch(lease.session_id)
+            self.appender.threads.forget(lease.session_id)
+        return leases
+
+    async def heartbeat(self, leases: Sequence[Lease]) -> dict[str, bool]:
+        """Renew; session id → whether it has input pending."""
+        return await self.leases.heartbeat(leases)
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Hand sessions back, due now."""
+        await self.leases.release(leases)
+        for lease in leases:
+            self.newsroom.forget(lease.session_id)
+        self.bell.ring()
+        async with self.database.connection() as connection:
+            await self.bus.send(connection, (f"{INPUT} {lease.session_id} 0" for lease in leases))
+
+    async def load(self, lease: Lease) -> SessionRecord:
+        """Read a claimed session."""
+        return await read.load(self.database, lease)
+
+    async def append(
+        self,
+        lease: Lease,
+        entries: Sequence[Event],
+        *,
+        seen: int,
+        take: Sequence[str] = (),
+        derived: Derived,
+        park: Park | None = None,
+    ) -> Appended:
+        """Write with the next group commit."""
+        appended = await self.appender.append(
+            lease, entries, seen=seen, take=take, derived=derived, park=park
+        )
+        if park is not None and not appended.refused:
+            self.newsroom.forget(lease.session_id)
+        return appended
+
+    async def pending(self, session_id: str) -> tuple[Pending, ...]:
+        """All input pending."""
+        return await read.pending(self.database, session_id)
+
+    async def due(self, timeout_seconds: float) -> None:
+        """Return when a session may be due."""
+        await self.bell.due(timeout_seconds)
+
+    async def news(self, session_id: str, after: int) -> int:
+        """The arrival of newer input, once there may be some."""
+        return await self.newsroom.wait(session_id, after)
+
+    def preview(self, lease: Lease, thread_id: str, frame: Mapping[str, Any]) -> None:
+        """Publish here at once, elsewhere by the bus."""
+        self.hub.publish_preview(lease.session_id, thread_id, frame)
+        self.bus.preview(lease.session_id, thread_id, frame)
+
+    # What routes do
+
+    async def create(self, new: NewSession) -> None:
+        """Insert session, thread and first input."""
+        now = self.clock.now()
+        async with self.database.transaction() as tx:
+            await routes.insert_session(tx, new)
+            arrived = await inbox.queue(tx, new.workspace_id, new.id, new.incoming, now)
+            if new.incoming:
+                await inbox.wake(
+                    tx, new.id, new.incoming, arrived, starts=True, views=(), at=new.created_at
+                )
+                await self.tell(tx, f"{INPUT} {new.id} {max(arrived.values())}")
+            await self.audited(tx, new.workspace_id, "session.create", new.id, now)
+        if new.incoming:
+            self.bell.ring()
+
+    async def accept(
+        self, workspace_id: str, session_id: str, call_ids: Sequence[str], decide: Decide
+    ) -> Decision:
+        """Lock, decide, queue, wake, publish."""
+        now = self.clock.now()
+        arrived: dict[str, int] = {}
+        async with self.database.transaction() as tx:
+            desk = await inbox.desk(tx, workspace_id, session_id, call_ids)
+            decision = decide(desk)
+            if not decision.queue and not decision.starts_work:
+                return decision
+            arrived = await inbox.queue(tx, workspace_id, session_id, decision.queue, now)
+            views = self.hub.views(session_id)
+            await inbox.wake(
+                tx,
+                session_id,
+                decision.queue,
+                arrived,
+                starts=decision.starts_work,
+                views=views,
+                at=now,
+            )
+            latest = max(arrived.values(), default=0)
+            await self.tell(tx, f"{INPUT} {session_id} {latest}")
+            detail = {"types": [entry.type for entry in decision.queue]}
+            await self.audited(tx, workspace_id, "session.send", session_id, now, detail)
+        self.hub.publish_queued(session_id, inbox.queued_frames(decision.queue), latest)
+        self.newsroom.tell(session_id, latest)
+        self.bell.ring()
+        return decision
+
+    async def change(
+        self, workspace_id: str, session_id: str, decide: Callable[[SessionRow], Change]
+    ) -> SessionRow:
+        """Lock, decide, write, publish."""
+        now = self.clock.now()
+        async with self.database.transaction() as tx:
+            row = await read.retrieve(tx, workspace_id, session_id, lock=True)
+            change = decide(row)
+            if not change.columns and not change.entries:
+                return row
+            entries = await routes.write_change(tx, row, change, self.redactor, now)
+            if entries:
+                await self.tell(tx, f"{LOG} {session_id} {entries[-1].event.seq}")
+            detail = {"changed": sorted(change.columns)}
+            await self.audited(tx, workspace_id, "session.change", session_id, now, detail)
+            row = await read.retrieve(tx, workspace_id, session_id)
+        self.hub.publish(session_id, [frame_of(entry.event, entry.text) for entry in entries])
+        return row
+
+    async def delete(
+        self, workspace_id: str, session_id: str, check: Callable[[SessionRow], None]
+    ) -> None:
+        """Delete everything of the session; its streams end."""
+        now = self.clock.now()
+        async with self.database.transaction() as tx:
+            row = await read.retrieve(tx, workspace_id, session_id, lock=True)
+            check(row)
+            _, frame, text = routes.farewell(self.ids.new(EVENT), row.primary_thread_id, now)
+            await routes.erase(tx, session_id)
+            await self.tell(tx, f"{GONE} {session_id} {text}")
+            await self.audited(tx, workspace_id, "session.delete", session_id, now)
+        self.hub.deleted(session_id, frame)
+
+    async def retrieve(self, workspace_id: str, session_id: str) -> SessionRow:
+        """One session."""
+        return await read.retrieve(self.database, workspace_id, session_id)
+
+    async def page(
+        self,
+        workspace_id: str,
+        session_id: str,
+        *,
+        thread_id: str | None = None,
+        types: Sequence[str] = (),
+        created: Mapping[str, float] | None = None,
+        descending: bool = False,
+        limit: int = 1000,
+        after: tuple[int, int] | None = None,
+    ) -> EventPage:
+        """A page; one that shows the end of the latest turn counts as having seen it."""
+        row = await self.database.fetch_one(
+            "select primary_thread_id, batch_ended_seq, batch_seen from sessions"
+            " where id = %s and workspace_id = %s",
+            (session_id, workspace_id),
+        )
+        if row is None:
+            await read.retrieve(self.database, workspace_id, session_id)  # raises NotFound
+            return EventPage((), None, False)
+        page = await read.page(
+            self.database,
+            session_id,
+            row["primary_thread_id"],
+            thread_id=thread_id,
+            types=types,
+            created=created,
+            descending=descending,
+            limit=limit,
+            after=after,
+        )
+        await self.mark_seen(session_id, thread_id or "", row, page)
+        return page
+
+    async def mark_seen(
+        self, session_id: str, view: str, row: Mapping[str, Any], page: EventPage
+    ) -> None:
+        """Remember that a list has returned the end of the latest turn."""
+        ended = row["batch_ended_seq"]
+        if ended is None or view in row["batch_seen"]:
+            return
+        if any('"session.status_idle"' in text for text in page.rows[-2:]) or (
+            page.last is not None and page.last >= (0, ended)
+        ):
+            await self.database.execute(
+                "update sessions set batch_seen = array_append(batch_seen, %s)"
+                " where id = %s and batch_ended_seq = %s and not batch_seen @> array[%s]",
+                (view, session_id, ended, view),
+            )
+
+    async def follow(
+        self,
+        workspace_id: str,
+        session_id: str,
+        *,
+        thread_id: str | None = None,
+        previews: frozenset[str] = frozenset(),
+    ) -> Follower:
+        """Subscribe first, then read where to start."""
+        subscriber = self.hub.join(session_id, thread_id, previews)
+        try:
+            start = await follow.opening(
+                self.database, workspace_id, session_id, thread_id, self.late_stream_seconds
+            )
+        except BaseException:
+            await subscriber.close()
+            raise
+        subscriber.begin(start.primary_thread_id, start.head, start.replay)
+        self.hub.begun(subscriber, start.head)
+        if start.over:
+            subscriber.finish()
+        return subscriber
+
+    # Shared
+
+    async def tell(self, tx: Transaction, line: str) -> None:
+        """A notice, when and if the transaction commits."""
+        await self.bus.send(tx.connection, (line,))
+
+    async def audited(
+        self,
+        tx: Transaction,
+        workspace_id: str,
+        action: str,
+        session_id: str,
+        now: float,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """The audit row of what a route did."""
+        entry = audit.Entry(workspace_id, action, "session", session_id, now, detail=detail)
+        await audit.write(tx, self.ids, entry)

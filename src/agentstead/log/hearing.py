@@ -1,0 +1,110 @@
+"""What this process hears of others, and what it does about it.
+
+Notices say only that something happened; the rows are read from the log. A lost notice costs time,
+never an event: after a gap everything followed is read again.
+"""
+
+import asyncio
+import json
+from contextlib import suppress
+
+from agentstead.clock import Clock
+from agentstead.errors import StoreFault
+from agentstead.log.bus import GONE, INPUT, LOG, PREVIEW
+from agentstead.log.dispatch import Doorbell, News
+from agentstead.log.inbox import queued_frame, queued_since
+from agentstead.log.tail import Frame, Hub, encoded, stored_frame
+from agentstead.store.pool import Database
+
+READ_MAX = 1000
+RETRY_SECONDS = 0.2
+
+
+class Hearing:
+    """Turns notices into frames, wakes and news."""
+
+    def __init__(
+        self, database: Database, clock: Clock, hub: Hub, bell: Doorbell, news: News
+    ) -> None:
+        self.database = database
+        self.clock = clock
+        self.hub = hub
+        self.bell = bell
+        self.news = news
+        self.task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to read for those who follow."""
+        self.task = asyncio.create_task(self.reading(), name="log tail")
+
+    async def close(self) -> None:
+        """Stop."""
+        if self.task:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+            self.task = None
+
+    def hear(self, kind: str, words: str) -> None:
+        """One notice of another process."""
+        if kind == PREVIEW:
+            preview = json.loads(words)
+            self.hub.publish_preview(preview["s"], preview["t"], preview["f"])
+            return
+        session_id, _, rest = words.partition(" ")
+        if kind == LOG:
+            self.hub.heard(session_id, int(rest))
+        elif kind == INPUT:
+            self.news.tell(session_id, int(rest))
+            self.hub.heard_input(session_id, int(rest))
+            self.bell.ring()
+        elif kind == GONE:
+            self.hub.deleted(session_id, gone_frame(rest))
+
+    def resync(self) -> None:
+        """Notices may have been missed."""
+        self.hub.resync()
+        self.news.alarm()
+        self.bell.ring()
+
+    async def reading(self) -> None:
+        """Read what the hub is behind with, again and again."""
+        while True:
+            await self.hub.wanted.wait()
+            self.hub.wanted.clear()
+            behind, self.hub.behind = self.hub.behind, set()
+            for session_id in behind:
+                try:
+                    await self.catch_up(session_id)
+                except StoreFault:
+                    self.hub.behind.add(session_id)
+            if self.hub.behind:
+                with suppress(asyncio.TimeoutError):
+                    await self.clock.sleep(RETRY_SECONDS)
+                self.hub.wanted.set()
+
+    async def catch_up(self, session_id: str) -> None:
+        """Publish the events, then the queued input, that this process has not published yet."""
+        while (channel := self.hub.channels.get(session_id)) and channel.cursor is not None:
+            rows = await self.database.fetch(
+                "select seq, id, thread_id, type, primary_view, payload::text as text from events"
+                " where session_id = %s and seq > %s order by seq limit %s",
+                (session_id, channel.cursor, READ_MAX),
+            )
+            self.hub.publish(session_id, [stored_frame(row) for row in rows])
+            if len(rows) < READ_MAX:
+                break
+        channel = self.hub.channels.get(session_id)
+        if channel is None or channel.input_head <= channel.arrived:
+            return
+        async with self.database.connection() as connection:
+            queued = await queued_since(connection, session_id, channel.arrived)
+        frames = [
+            queued_frame(row["id"], row["type"], row["thread_id"], row["text"]) for row in queued
+        ]
+        self.hub.publish_queued(session_id, frames, channel.input_head)
+
+
+def gone_frame(text: str) -> Frame:
+    """`session.deleted` as another process wrote it."""
+    payload = json.loads(text)
+    return Frame(0, payload["id"], None, True, payload["type"], encoded(payload["type"], text))

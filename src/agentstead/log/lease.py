@@ -1,0 +1,208 @@
+"""Who works on which session: claims, heartbeats, handing back, and knowing soon who is dead.
+
+Promises: every claim raises the fence; a claimed session keeps its wake, so that it is claimed again
+when its lease runs out; workspaces take turns. All comparisons are made with the database's clock.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from psycopg import AsyncConnection, Error
+from psycopg.rows import DictRow, dict_row
+
+from agentstead.clock import Clock
+from agentstead.errors import StoreFault
+from agentstead.log.log import Lease
+from agentstead.store.pool import Connection, Database, faults
+
+LOCK_SPACE = 0x6A57EAD
+"""First key of the advisory locks that say a worker lives; the second is its number."""
+LOOK_SECONDS = 0.4
+"""How often a process looks for dead workers."""
+
+CLAIM = """
+    with due as (
+        select id, row_number() over (partition by workspace_id order by wake_at) as place, wake_at
+        from sessions
+        where wake_at <= clock_timestamp()
+          and (lease_until is null or lease_until < clock_timestamp()) and terminated_at is null
+        order by place, wake_at limit %(candidates)s
+    ), free as (
+        select s.id from sessions s join due on due.id = s.id
+        where s.wake_at <= clock_timestamp()
+          and (s.lease_until is null or s.lease_until < clock_timestamp())
+        order by due.place, due.wake_at
+        for no key update of s skip locked
+        limit %(most)s
+    )
+    update sessions s set fence = s.fence + 1, lease_owner = %(owner)s, attempts = s.attempts + 1,
+        lease_until = clock_timestamp() + make_interval(secs => %(seconds)s)
+    from free where s.id = free.id
+    returning s.id, s.workspace_id, s.fence
+"""
+HEARTBEAT = """
+    with mine as (
+        select s.id from sessions s
+        join unnest(%(ids)s::text[], %(fences)s::bigint[], %(owners)s::text[]) as r(id, fence, owner)
+          on s.id = r.id and s.fence = r.fence and s.lease_owner = r.owner
+        order by s.id for no key update of s
+    )
+    update sessions s set lease_until = clock_timestamp() + make_interval(secs => %(seconds)s)
+    from mine where s.id = mine.id
+    returning s.id, exists (select from inbox where inbox.session_id = s.id) as input
+"""
+RELEASE = """
+    with mine as (
+        select s.id from sessions s
+        join unnest(%(ids)s::text[], %(fences)s::bigint[], %(owners)s::text[]) as r(id, fence, owner)
+          on s.id = r.id and s.fence = r.fence and s.lease_owner = r.owner
+        order by s.id for no key update of s
+    )
+    update sessions s set lease_owner = null, lease_until = null, wake_at = clock_timestamp(),
+        attempts = greatest(s.attempts - 1, 0)
+    from mine where s.id = mine.id
+"""
+EXPIRE = """
+    with theirs as (
+        select id from sessions where lease_owner = %s order by id for no key update
+    )
+    update sessions s set lease_until = clock_timestamp() - interval '1 ms'
+    from theirs where s.id = theirs.id
+"""
+
+
+class Leases:
+    """Claims of this process."""
+
+    def __init__(self, database: Database, lease_seconds: float) -> None:
+        self.database = database
+        self.lease_seconds = lease_seconds
+
+    async def claim(self, owner: str, limit: int) -> list[Lease]:
+        """Claim up to `limit` due sessions."""
+        asked = {
+            "owner": owner,
+            "most": limit,
+            "candidates": limit * 4,
+            "seconds": self.lease_seconds,
+        }
+        rows = await self.database.fetch(CLAIM, asked)
+        return [Lease(row["id"], row["workspace_id"], row["fence"], owner) for row in rows]
+
+    async def heartbeat(self, leases: Sequence[Lease]) -> dict[str, bool]:
+        """Renew in one statement; session id → whether it has input pending."""
+        rows = await self.database.fetch(
+            HEARTBEAT, {**columns(leases), "seconds": self.lease_seconds}
+        )
+        return {row["id"]: row["input"] for row in rows}
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Hand back, due now."""
+        if leases:
+            await self.database.execute(RELEASE, columns(leases))
+
+
+def columns(leases: Sequence[Lease]) -> dict[str, list[object]]:
+    """Leases as the arrays of a statement."""
+    return {
+        "ids": [lease.session_id for lease in leases],
+        "fences": [lease.fence for lease in leases],
+        "owners": [lease.owner for lease in leases],
+    }
+
+
+class Presence:
+    """Makes death known sooner than the lease.
+
+    While a worker lives, its own connection holds an advisory lock; the server drops it the moment
+    the process dies. Whoever can take the lock of a registered worker gives its sessions free. The
+    fence covers the rest: a worker that only lost its connection finds its leases expired.
+    """
+
+    def __init__(self, database: Database, clock: Clock, expired: Callable[[], None]) -> None:
+        self.database = database
+        self.clock = clock
+        self.expired = expired
+        self.owners: set[str] = set()
+        self.connection: Connection | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.lock = asyncio.Lock()
+
+    async def join(self, owner: str) -> None:
+        """From now on this owner counts as alive as long as this process is."""
+        if owner in self.owners:
+            return
+        async with self.lock:
+            await self.register(owner)
+            self.owners.add(owner)
+        if self.task is None:
+            self.task = asyncio.create_task(self.looking(), name="presence")
+
+    async def register(self, owner: str) -> None:
+        """Take the lock first, then appear: nobody is found dead while being born."""
+        with faults():
+            if self.connection is None or self.connection.closed:
+                self.connection = await AsyncConnection[DictRow].connect(
+                    self.database.url, autocommit=True, row_factory=dict_row
+                )
+            async with self.connection.transaction():
+                cursor = await self.connection.execute(
+                    b"insert into workers (owner, host, pid) values (%s, %s, %s)"
+                    b" on conflict (owner) do update set host = excluded.host returning number",
+                    (owner, socket.gethostname(), os.getpid()),
+                )
+                row = await cursor.fetchone()
+                assert row
+                await self.connection.execute(
+                    b"select pg_advisory_lock(%s, %s)", (LOCK_SPACE, row["number"])
+                )
+
+    async def looking(self) -> None:
+        """Look for the dead, and for one's own connection."""
+        while True:
+            await self.clock.sleep(LOOK_SECONDS)
+            with suppress(StoreFault, Error):
+                async with self.lock:
+                    if self.connection is None or self.connection.closed or self.connection.broken:
+                        self.connection = None
+                        for owner in self.owners:
+                            await self.register(owner)
+                if await self.bury():
+                    self.expired()
+
+    async def bury(self) -> bool:
+        """Free the sessions of workers whose lock is free; whether there were any."""
+        found = False
+        rows = await self.database.fetch(
+            "select owner, number from workers where owner <> all(%s)", (list(self.owners),)
+        )
+        for row in rows:
+            async with self.database.transaction() as tx:
+                got = await tx.fetch_one(
+                    "select pg_try_advisory_xact_lock(%s, %s) as dead", (LOCK_SPACE, row["number"])
+                )
+                if got and got["dead"]:
+                    await tx.execute(EXPIRE, (row["owner"],))
+                    await tx.execute("delete from workers where owner = %s", (row["owner"],))
+                    found = True
+        return found
+
+    async def close(self) -> None:
+        """Leave."""
+        if self.task:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+            self.task = None
+        if self.owners:
+            with suppress(StoreFault):
+                await self.database.execute(
+                    "delete from workers where owner = any(%s)", (list(self.owners),)
+                )
+            self.owners.clear()
+        if self.connection is not None:
+            with suppress(Error):
+                await self.connection.close()
+            self.connection = None

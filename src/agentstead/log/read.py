@@ -1,0 +1,141 @@
+"""Reading the log: a worker's load, the door's row, and pages of stored JSON texts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agentstead.errors import LeaseLost, NotFound
+from agentstead.log.log import EventPage, Lease, SessionRecord, SessionRow
+from agentstead.log.rows import (
+    EVENT_COLUMNS,
+    PENDING_COLUMNS,
+    SESSION_COLUMNS,
+    event_of,
+    pending_of,
+    session_of,
+)
+from agentstead.store.pool import Database, Transaction
+from agentstead.wire.events.stored import Pending
+
+COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+
+LOAD = """
+    select id, workspace_id, primary_thread_id, agent, environment, resources, fence, lease_owner,
+           attempts, extract(epoch from created_at)::float8 as created_at
+    from sessions where id = %s
+"""
+
+
+async def load(database: Database, lease: Lease) -> SessionRecord:
+    """A claimed session, whole. Raises LeaseLost."""
+    async with database.transaction() as tx:
+        await tx.execute("set transaction isolation level repeatable read read only")
+        row = await tx.fetch_one(LOAD, (lease.session_id,))
+        if row is None or row["fence"] != lease.fence or row["lease_owner"] != lease.owner:
+            raise LeaseLost
+        events = await tx.fetch(
+            f"select {EVENT_COLUMNS} from events where session_id = %s order by seq",  # noqa: S608
+            (lease.session_id,),
+        )
+        inbox = await pending(tx, lease.session_id)
+    return SessionRecord(
+        session_id=row["id"],
+        workspace_id=row["workspace_id"],
+        primary_thread_id=row["primary_thread_id"],
+        agent=row["agent"],
+        environment=row["environment"],
+        resources=tuple(row["resources"]),
+        created_at=row["created_at"],
+        events=tuple(event_of(event) for event in events),
+        inbox=inbox,
+        attempts=row["attempts"],
+    )
+
+
+async def pending(source: Database | Transaction, session_id: str) -> tuple[Pending, ...]:
+    """All input pending, in order of arrival."""
+    rows = await source.fetch(
+        f"select {PENDING_COLUMNS} from inbox where session_id = %s order by arrived",  # noqa: S608
+        (session_id,),
+    )
+    return tuple(pending_of(row) for row in rows)
+
+
+async def retrieve(
+    source: Database | Transaction, workspace_id: str, session_id: str, *, lock: bool = False
+) -> SessionRow:
+    """One session. Raises NotFound."""
+    row = await source.fetch_one(
+        f"select {SESSION_COLUMNS} from sessions where id = %s and workspace_id = %s"  # noqa: S608
+        + (" for no key update" if lock else ""),
+        (session_id, workspace_id),
+    )
+    if row is None:
+        raise NotFound(f"There is no session {session_id}.")
+    return session_of(row)
+
+
+async def page(
+    database: Database,
+    session_id: str,
+    primary_thread_id: str,
+    *,
+    thread_id: str | None,
+    types: Sequence[str],
+    created: Mapping[str, float] | None,
+    descending: bool,
+    limit: int,
+    after: tuple[int, int] | None,
+) -> EventPage:
+    """A page in one statement: input that is taken in meanwhile is seen once."""
+    logged, logged_params = conditions(session_id, types, created)
+    queued, queued_params = conditions(session_id, types, None)
+    if thread_id is None:
+        logged.append("primary_view")
+    else:
+        logged.append("thread_id = %s")
+        logged_params.append(thread_id)
+        queued.append("coalesce(thread_id, %s) = %s")
+        queued_params += [primary_thread_id, thread_id]
+    if created:
+        queued.append("false")
+    part, place = after or ((1, 1 << 62) if descending else (0, 0))
+    sign, way = ("<", "desc") if descending else (">", "asc")
+    for column, number, terms, params in (
+        ("seq", 0, logged, logged_params),
+        ("arrived", 1, queued, queued_params),
+    ):
+        if part == number:
+            terms.append(f"{column} {sign} %s")
+            params.append(place)
+        elif (part > number) != descending:
+            terms.append("false")
+    rows = await database.fetch(
+        f"""
+        (select 0 as part, seq as place, payload::text as text from events
+          where {" and ".join(logged)} order by seq {way} limit {limit + 1})
+        union all
+        (select 1, arrived, payload::text from inbox
+          where {" and ".join(queued)} order by arrived {way} limit {limit + 1})
+        order by 1 {way}, 2 {way} limit {limit + 1}
+        """,  # noqa: S608 - every word of it is ours; values are parameters
+        (*logged_params, *queued_params),
+    )
+    more = len(rows) > limit
+    rows = rows[:limit]
+    last = (rows[-1]["part"], rows[-1]["place"]) if rows else None
+    return EventPage(tuple(row["text"] for row in rows), last, more)
+
+
+def conditions(
+    session_id: str, types: Sequence[str], created: Mapping[str, float] | None
+) -> tuple[list[str], list[Any]]:
+    """What holds for both the log and the inbox."""
+    terms, params = ["session_id = %s"], [session_id]
+    values: list[Any] = list(params)
+    if types:
+        terms.append("type = any(%s)")
+        values.append(list(types))
+    for name, at in (created or {}).items():
+        terms.append(f"at {COMPARISONS[name]} to_timestamp(%s)")
+        values.append(at)
+    return terms, values

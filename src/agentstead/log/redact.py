@@ -1,0 +1,60 @@
+"""Secrets never reach a row.
+
+Two kinds are masked in a payload's text: values the platform itself holds (anywhere, in escaped
+form too), and well-known shapes of keys, these only in what comes out of tools and models: input
+of a call must stay runnable, and what a client sends is its own. Ids never match.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+
+MASK = "[redacted]"
+VALUE_CHARACTERS_MIN = 8
+"""Shorter values would mask ordinary words."""
+
+OUTPUTS = frozenset({
+    "agent.message",
+    "agent.tool_result",
+    "agent.mcp_tool_result",
+    "agent.thread_message_sent",
+    "agent.thread_message_received",
+    "session.error",
+})  # fmt: skip
+
+SHAPES = re.compile(
+    r"sk-ant-[A-Za-z0-9_-]{20,}"
+    r"|sk-(?:proj-|svcacct-)?[A-Za-z0-9_-]{32,}"
+    r"|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,}|glpat-[A-Za-z0-9_-]{20,}"
+    r"|xox[abprs]-[A-Za-z0-9-]{20,}"
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
+    r"|AIza[A-Za-z0-9_-]{35}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[^-]|-(?!----END))*-----END [A-Z ]*PRIVATE KEY-----"
+)
+HINTS = ("sk-", "gh", "glpat-", "xox", "AKIA", "ASIA", "AIza", "PRIVATE KEY")
+"""A text without any of these holds no shape; looking for them is cheap."""
+
+
+class Redactor:
+    """Masks secrets in the JSON text of payloads."""
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        self.values: set[str] = set()
+        for value in values:
+            self.add(value)
+
+    def add(self, value: str) -> None:
+        """A value that must never be stored."""
+        if len(value) >= VALUE_CHARACTERS_MIN:
+            self.values.add(value)
+            self.values.add(json.dumps(value)[1:-1])
+            self.values.add(json.dumps(value, ensure_ascii=False)[1:-1])
+
+    def clean(self, event_type: str, text: str) -> str:
+        """The payload's JSON text without secrets; the same object when there were none."""
+        for value in self.values:
+            if value in text:
+                text = text.replace(value, MASK)
+        if event_type in OUTPUTS and any(hint in text for hint in HINTS):
+            text = SHAPES.sub(MASK, text)
+        return text

@@ -1,0 +1,192 @@
+"""A session row while an append's transaction holds it: what it was, and what will be written."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agentstead.clock import rfc3339
+from agentstead.log.log import Derived, Lease, Park, ThreadRow
+from agentstead.log.redact import Redactor
+from agentstead.log.rows import asks_text, pending_of, text_of
+from agentstead.wire.events.stored import Event, Pending
+
+ENDS = frozenset({"session.status_idle", "session.status_terminated"})
+"""Events that end a session's turn."""
+SAME_MOMENT_SECONDS = 0.000002
+"""The database keeps microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An event with its payload's text as it will lie in the row."""
+
+    event: Event
+    text: str
+
+
+def stored(event: Event, redactor: Redactor) -> Stored:
+    """Redact and encode."""
+    text = text_of(event.payload)
+    clean = redactor.clean(event.type, text)
+    if clean is not text:
+        event = replace(event, payload=json.loads(clean))
+    return Stored(event, clean)
+
+
+def placed(entry: Stored, seq: int, at: float) -> Stored:
+    """With its place in the log; `at` never runs backwards within a session."""
+    if entry.event.at >= at - SAME_MOMENT_SECONDS:
+        return Stored(replace(entry.event, seq=seq), entry.text)
+    payload = dict(entry.event.payload)
+    if payload.get("processed_at"):
+        payload["processed_at"] = rfc3339(at)
+    return Stored(replace(entry.event, seq=seq, at=at, payload=payload), text_of(payload))
+
+
+class Sheet:
+    """One session within one transaction; several appends may write on it, one after the other."""
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        self.id: str = row["id"]
+        self.workspace_id: str = row["workspace_id"]
+        self.primary_thread_id: str = row["primary_thread_id"]
+        self.fence: int = row["fence"]
+        self.owner: str | None = row["lease_owner"]
+        self.head: int = row["head_seq"]
+        self.last_at: float | None = row["last_event_at"]
+        self.at = self.last_at or 0.0
+        self.pending: dict[str, Pending] = {}
+        self.events: list[Event] = []
+        """Those read and those written, in order."""
+        self.written: list[Stored] = []
+        self.taken: list[str] = []
+        self.derived: Derived | None = None
+        self.parked = False
+        self.wake_in: float | None = None
+        self.ended_seq: int | None = None
+
+    def add_pending(self, row: Mapping[str, Any]) -> None:
+        """Input that waits."""
+        self.pending[row["id"]] = pending_of(row)
+
+    def holds(self, lease: Lease) -> bool:
+        """Whether the lease is the latest and was not given back."""
+        return self.fence == lease.fence and self.owner == lease.owner
+
+    def since(self, seen: int) -> tuple[Event, ...]:
+        """Events after `seen`."""
+        return tuple(event for event in self.events if event.seq > seen)
+
+    def write(
+        self,
+        entries: Sequence[Stored],
+        take: Sequence[str],
+        derived: Derived,
+        park: Park | None,
+        now: float,
+    ) -> None:
+        """Put an append on the sheet."""
+        for entry in entries:
+            self.put(entry)
+        for taken in take:
+            del self.pending[taken]
+        self.taken.extend(take)
+        self.derived = derived
+        self.at = max(self.at, now) if not entries else self.at
+        if park:
+            self.parked, self.owner = True, None
+            self.wake_in = None if park.wake_at is None else park.wake_at - now
+
+    def put(self, entry: Stored) -> None:
+        """Give an event its place."""
+        self.head += 1
+        entry = placed(entry, self.head, self.last_at or 0.0)
+        self.last_at = self.at = max(entry.event.at, self.last_at or 0.0)
+        self.written.append(entry)
+        self.events.append(entry.event)
+        if entry.event.type in ENDS:
+            self.ended_seq = entry.event.seq
+
+    def record(self) -> tuple[Any, ...]:
+        """The columns to set, in the order of the statement."""
+        derived = self.derived
+        assert derived
+        resting = derived.status in ("idle", "terminated")
+        return (
+            self.id,
+            self.head,
+            self.last_at,
+            self.at,
+            derived.status,
+            None if derived.stop_reason is None else json.dumps(derived.stop_reason),
+            asks_text(derived.asks),
+            json.dumps(derived.usage),
+            json.dumps(derived.stats),
+            derived.active_since,
+            self.parked,
+            self.wake_in,
+            self.ended_seq if resting else None,
+        )
+
+
+def event_record(sheet: Sheet, entry: Stored) -> tuple[Any, ...]:
+    """The columns of an event, in the order of the statement."""
+    event = entry.event
+    return (
+        sheet.id,
+        event.seq,
+        event.id,
+        sheet.workspace_id,
+        event.thread_id,
+        event.type,
+        event.primary,
+        event.at,
+        sheet.fence,
+        entry.text,
+        None if event.private is None else text_of(event.private),
+    )
+
+
+def arrays(records: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    """Rows to columns."""
+    return [list(column) for column in zip(*records, strict=True)]
+
+
+class Threads:
+    """Which thread rows were written last, so that unchanged ones are not written again."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, tuple[int, tuple[ThreadRow, ...]]] = {}
+
+    def changed(self, sheet: Sheet) -> list[tuple[Any, ...]]:
+        """The columns of thread rows that differ from those this claim wrote before."""
+        assert sheet.derived
+        fence, known = self.kept.get(sheet.id, (0, ()))
+        same = known if fence == sheet.fence else ()
+        return [
+            (
+                thread.id,
+                sheet.id,
+                sheet.workspace_id,
+                None if thread.id == sheet.primary_thread_id else sheet.primary_thread_id,
+                thread.status,
+                None if thread.usage is None else json.dumps(thread.usage),
+                None if thread.stats is None else json.dumps(thread.stats),
+                sheet.at,
+            )
+            for thread in sheet.derived.threads
+            if thread not in same
+        ]
+
+    def keep(self, sheet: Sheet) -> None:
+        """Remember after the commit."""
+        assert sheet.derived
+        if sheet.parked:
+            self.kept.pop(sheet.id, None)
+        else:
+            self.kept[sheet.id] = (sheet.fence, sheet.derived.threads)
+
+    def forget(self, session_id: str) -> None:
+        """Others drive it now."""
+        self.kept.pop(session_id, None)
