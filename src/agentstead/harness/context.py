@@ -14,6 +14,7 @@ from agentstead.harness.thread import Item, Thread
 
 CACHE = {"type": "ephemeral"}
 NO_OUTPUT = "(no output)"
+NO_WORDS = "(an empty message)"
 
 SANDBOX_NOTE = """\
 You work in a sandbox of your own: a Linux system where you are the user `agent` without root \
@@ -93,7 +94,7 @@ def messages(transcript: Sequence[Item]) -> tuple[Mapping[str, Any], ...]:
             role = "assistant"
         else:
             uses = used_ids(written[-1]) if written else ()
-            blocks = user_blocks(group, uses)
+            blocks = user_blocks(group, uses) or [{"type": "text", "text": NO_WORDS}]
             role = "user"
         if not blocks:
             continue
