@@ -17,6 +17,7 @@ ASK = {"type": "always_ask"}
 AUTO = {"type": "auto"}
 CHILD = "child"
 MAIN = "main"
+TOOLS_OFFERED = ("bash", "read", "write", "edit", "glob", "grep")
 CHILD_TASK = "do your part"
 
 
@@ -75,6 +76,8 @@ class Scenario:
     """The conversation is the same whatever goes wrong."""
     pace: dict = field(default_factory=dict)
     behave: object = staticmethod(calm_tool)
+    latency: float = 0.02
+    """Up to so many seconds for a port call."""
     rate_stop: float = 0.0
     rate_loss: float = 0.0
 
@@ -246,6 +249,7 @@ class Drawn:
         self.rate_odd = rng.choice((0.0, 0.1))
         self.rate_slow = rng.choice((0.0, 0.2, 0.5))
         self.rate_start_fault = rng.choice((0.0, 0.0, 0.2))
+        self.latency = rng.choice((0.02, 0.02, 0.02, 0.5))
         self.rate_stop = rng.choice((0.0, 0.5))
         """How likely a worker is stopped and another one started."""
         self.rate_loss = rng.choice((0.0, 0.0, 0.3))

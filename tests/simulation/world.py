@@ -33,13 +33,12 @@ from tests.simulation.ports import (
     GatedPreviews,
     GatedSandbox,
 )
+from tests.simulation.scenarios import TOOLS_OFFERED
 from tests.simulation.violation import Violation
 
 SETTLE_SECONDS = 120.0
 """After the last fault, everything must have settled within so long."""
 PACE = Pace()
-TOOL_NAMES = ("bash", "read", "write", "edit", "glob", "grep")
-WORKSPACES = ("wrkspc_a", "wrkspc_b")
 
 
 def tool(name: str) -> Tool:
@@ -51,7 +50,7 @@ def tool(name: str) -> Tool:
     return Tool(name, f"Run {name}.", {"type": "object"}, Effect.WRITE, run)
 
 
-TOOLS = {name: tool(name) for name in TOOL_NAMES}
+TOOLS = {name: tool(name) for name in TOOLS_OFFERED}
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ class SimWorld:
 
     def latency(self) -> float:
         """How long a port call takes when nothing is wrong."""
-        return self.rng.random() * 0.02
+        return self.rng.random() * self.scenario.latency
 
     def draw(self, name: str):
         """The fault of this port call, if any; calls are numbered from 1."""
