@@ -1,0 +1,148 @@
+"""From a conversation to a request that every provider accepts."""
+
+from agentstead.harness import context
+from agentstead.harness.evolve import evolve
+from agentstead.harness.steps import CallModel
+from agentstead.testing.script import thinking, use
+from tests.harness.talk import BUILTINS, PRIMARY, Talk
+from tests.simulation.scenarios import LOOKUP, TOOLSET, agent, config
+
+
+def begun(text="begin"):
+    talk = Talk()
+    talk.message(text)
+    talk.settle()
+    return talk
+
+
+def unmarked(messages):
+    """Without cache marks."""
+    return [
+        {
+            **message,
+            "content": [
+                {name: value for name, value in block.items() if name != "cache_control"}
+                for block in message["content"]
+            ],
+        }
+        for message in messages
+    ]
+
+
+def test_results_come_first_in_the_order_of_their_uses_then_the_messages():
+    talk = begun()
+    talk.answer(thinking("Hm.", "sig"), "I look.", use("bash", n=1), use("read", n=2))
+    one, other = talk.uses()
+    talk.message("and this")
+    talk.result(other, "second")
+    talk.result(one, "first", is_error=True)
+    assert isinstance(talk.steps()[0], CallModel)
+    assert unmarked(talk.request().messages) == [
+        {"role": "user", "content": [{"type": "text", "text": "begin"}]},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "Hm.", "signature": "sig"},
+                {"type": "text", "text": "I look."},
+                {"type": "tool_use", "id": "toolu_1", "name": "bash", "input": {"n": 1}},
+                {"type": "tool_use", "id": "toolu_2", "name": "read", "input": {"n": 2}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {
+                    "type": "tool_result",
+                    "tool_use_id": "toolu_1",
+                    "content": [{"type": "text", "text": "first"}],
+                    "is_error": True,
+                },
+                {
+                    "type": "tool_result",
+                    "tool_use_id": "toolu_2",
+                    "content": [{"type": "text", "text": "second"}],
+                },
+                {"type": "text", "text": "and this"},
+            ],
+        },
+    ]
+
+
+def test_an_empty_result_says_that_there_was_no_output():
+    talk = begun()
+    talk.answer(use("bash", n=1))
+    talk.result(talk.uses()[0], "")
+    block = talk.request().messages[-1]["content"][0]
+    assert block["content"] == [{"type": "text", "text": context.NO_OUTPUT}]
+
+
+def test_a_message_without_words_keeps_its_place():
+    assert unmarked(begun(" ").request().messages) == [
+        {"role": "user", "content": [{"type": "text", "text": context.NO_WORDS}]}
+    ]
+
+
+def test_an_answer_without_blocks_leaves_no_message():
+    talk = begun()
+    talk.answer(stop_reason="end_turn")
+    talk.message("still there?")
+    talk.settle()
+    (message,) = unmarked(talk.request().messages)
+    assert [block["text"] for block in message["content"]] == ["begin", "still there?"]
+
+
+def test_instructions_in_mid_conversation_are_marked_as_such():
+    talk = begun()
+    talk.queue("system.message", content=[{"type": "text", "text": "Be brief."}])
+    talk.message("more")
+    talk.answer("Hello.")
+    texts = [block["text"] for block in talk.request().messages[-1]["content"]]
+    assert texts == ["<system>Be brief.</system>", "more"]
+
+
+def test_cache_marks_lie_on_the_stable_prefix_and_the_last_two_user_messages():
+    talk = begun()
+    for number in range(4):
+        talk.answer(use("bash", n=number))
+        talk.result(talk.uses()[0])
+    prompt = talk.request()
+    assert "cache_control" in prompt.tools[-1]
+    assert "cache_control" in prompt.system[-1]
+    marked = [
+        index
+        for index, message in enumerate(prompt.messages)
+        if "cache_control" in message["content"][-1]
+    ]
+    assert marked == [len(prompt.messages) - 3, len(prompt.messages) - 1]
+    assert all("cache_control" not in tool for tool in prompt.tools[:-1])
+
+
+def test_the_prefix_is_the_same_bytes_all_along():
+    talk = begun()
+    first = talk.request()
+    talk.answer(use("bash", n=1))
+    talk.result(talk.uses()[0])
+    later = talk.request()
+    assert (first.tools, first.system) == (later.tools, later.system)
+    assert unmarked(first.messages) == unmarked(later.messages[:1])
+
+
+def test_only_what_is_enabled_and_there_is_offered():
+    names = [tool["name"] for tool in begun().request().tools]
+    assert names == ["bash", "read", "write", "edit", "grep", "lookup"]
+    nothing = {**TOOLSET, "default_config": {"enabled": False, "permission_policy": {}}}
+    only_read = {**nothing, "configs": [config("read", {"type": "always_allow"})]}
+    assert [t["name"] for t in context.offered_tools([only_read, LOOKUP], BUILTINS)] == [
+        "read",
+        "lookup",
+    ]
+    assert context.offered_tools([TOOLSET], {}) == []
+
+
+def test_an_agent_without_sandbox_tools_is_told_nothing_of_a_sandbox():
+    words = {**agent("main"), "tools": [LOOKUP], "system": None}
+    thread = Talk().state.threads[PRIMARY]
+    assert context.build(evolve(thread, agent=words), BUILTINS).system == ()
+    (only,) = context.build(evolve(thread, agent={**words, "system": "Hi."}), BUILTINS).system
+    assert only["text"] == "Hi."
+    assert context.build(thread, BUILTINS).system[0]["text"] == context.SANDBOX_NOTE
