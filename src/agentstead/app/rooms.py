@@ -68,6 +68,7 @@ async def open_rooms(
         clock=clock,
         lease_seconds=settings.lease_seconds,
         late_stream_seconds=settings.late_stream_seconds,
+        secrets=secrets_of(settings),
     )
     catalogue = Catalogue(settings, clock)
     sandbox = Bubblewrap(
@@ -80,6 +81,12 @@ async def open_rooms(
         await log.close()
         await sandbox.close()
         await catalogue.close()
+
+
+def secrets_of(settings: Settings) -> tuple[str, ...]:
+    """What must never be written into a log, whoever says it."""
+    given = (settings.api_key, settings.anthropic_api_key, settings.openai_api_key)
+    return tuple(secret.get_secret_value() for secret in given if secret is not None)
 
 
 def limits_of(settings: Settings) -> Limits:

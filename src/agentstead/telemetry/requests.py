@@ -61,5 +61,8 @@ def is_stream(message: MutableMapping[str, Any]) -> bool:
 
 
 def route_of(scope: Scope) -> str:
-    """The template of the route that answered."""
-    return getattr(scope.get("route"), "path", None) or UNKNOWN_ROUTE
+    """The template of the route that answered: the path with its parameters' names for values."""
+    if "endpoint" not in scope:
+        return UNKNOWN_ROUTE
+    names = {str(value): f"{{{name}}}" for name, value in scope.get("path_params", {}).items()}
+    return "/".join(names.get(part, part) for part in str(scope["path"]).split("/"))
