@@ -21,11 +21,12 @@ from shutil import rmtree
 from typing import Any
 
 import uvloop
-from agentstead.log.event_log import EventLog
 from tests.support.postgres import temporary_dir
 
+from agentstead.app.rooms import limits_of, pace_of
 from agentstead.clock import SystemClock
 from agentstead.ids import EVENT, SESSION, THREAD, RandomIds
+from agentstead.log.event_log import EventLog
 from agentstead.log.log import Appended, Derived, Incoming, Lease, NewSession, Park
 from agentstead.providers.catalogue import Catalogue
 from agentstead.providers.scripted import Scripted
@@ -167,7 +168,7 @@ class Bench:
         """The real worker's world, with a tool that does nothing."""
         return World(
             log=log, previews=self.log, models=catalogue, sandbox=FakeSandbox(self.clock), tools=tools(),
-            clock=self.clock, ids=self.ids,
+            clock=self.clock, ids=self.ids, limits=limits_of(Settings()), pace=pace_of(Settings()),
         )  # fmt: skip
 
     async def through_worker(self, catalogue: Catalogue, model: str) -> float:

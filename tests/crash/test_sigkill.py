@@ -162,9 +162,10 @@ def check(chaos: Chaos, work: Work) -> None:
     uses = [event["id"] for event in events if event["type"] == "agent.tool_use"]
     results = Counter(e["tool_use_id"] for e in events if e["type"] == "agent.tool_result")
     assert results == Counter(uses), f"{work.session_id}: uses and results do not pair up"
+    errors = [event["error"] for event in events if event["type"] == "session.error"]
+    assert not errors, f"{work.session_id}: {errors}"
     bad = [e for e in events if e["type"] == "agent.tool_result" and e.get("is_error")]
     assert not bad, f"{work.session_id}: {bad}"
-    assert not [e for e in events if e["type"] == "session.error"]
     messages = [event for event in events if event["type"] == "user.message"]
     assert len(messages) == len(work.jobs) + 1
     assert all(message["processed_at"] for message in messages)
