@@ -204,7 +204,8 @@ class EventLog:
             if entries:
                 await self.tell(tx, f"{LOG} {session_id} {entries[-1].event.seq}")
             detail = {"changed": sorted(change.columns)}
-            await self.audited(tx, workspace_id, "session.change", session_id, now, detail)
+            action = "session.archive" if "archived_at" in change.columns else "session.update"
+            await self.audited(tx, workspace_id, action, session_id, now, detail)
             row = await read.retrieve(tx, workspace_id, session_id)
         self.hub.publish(session_id, [frame_of(entry.event, entry.text) for entry in entries])
         return row
