@@ -1,6 +1,7 @@
 """Sandboxes of this host for real: the shell, limits of a call, and who survives whom."""
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ import pytest
 
 from agentstead.clock import SystemClock
 from agentstead.errors import SandboxFault
+from agentstead.sandbox import link
 from agentstead.sandbox.bubblewrap import Bubblewrap
 from agentstead.sandbox.sandbox import Limits, Mount, Outcome, SandboxSpec
 from tests.support.sandboxes import SPEC, alive, gone, needed, real_sandboxes, supervisor_pid, text
@@ -246,6 +248,7 @@ WORKER = """
 import asyncio, sys
 from pathlib import Path
 from agentstead.clock import SystemClock
+from agentstead.sandbox import link
 from agentstead.sandbox.bubblewrap import Bubblewrap
 from agentstead.sandbox.sandbox import SandboxSpec
 async def main():
@@ -344,3 +347,43 @@ async def test_without_room_for_the_journal_a_call_is_refused_and_may_come_again
     assert text(refused) == "bash: not run: the host cannot write its journal: Permission denied"
     again = await sandboxes.call(ID, SPEC, "once", "bash", {"command": "echo ran"})
     assert text(again) == "ran"
+
+
+async def test_a_caller_that_goes_away_while_it_starts_leaves_a_sandbox_that_works(
+    sandboxes: Bubblewrap, calls: Calls
+) -> None:
+    hasty = asyncio.create_task(calls.bash("echo hasty"))
+    await asyncio.sleep(0.03)
+    hasty.cancel()
+    await asyncio.gather(hasty, return_exceptions=True)
+    assert await calls.bash("echo patient") == "patient"
+
+
+async def test_a_worker_killed_while_it_starts_is_followed_by_another(
+    sandboxes: Bubblewrap,
+) -> None:
+    for delay in (0.1, 0.2, 0.3, 0.4):
+        first = await worker(sandboxes)
+        await asyncio.sleep(delay)
+        os.killpg(first.pid, signal.SIGKILL)
+        await first.communicate()
+    async with asyncio.timeout(20):
+        last = await worker(sandboxes)
+        output, _ = await last.communicate()
+    assert output == b"done\n"
+    marks = sandboxes.root / ID / "files" / "workspace" / "marks"
+    assert marks.read_text() == "begun\n"
+
+
+async def test_nonsense_on_the_socket_hurts_nobody(sandboxes: Bubblewrap, calls: Calls) -> None:
+    await calls.bash("cd /tmp")
+    for request in ({"op": "call"}, {}, [], {"op": "call", "id": 1}, {"op": "no such thing"}):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.2):
+                assert not await link.ask(sandboxes.root / ID, request)
+    for tool_input in ({}, {"command": 7}, {"command": "x", "timeout_ms": "long"}):
+        with contextlib.suppress(SandboxFault):
+            await calls("bash", **tool_input)
+        with contextlib.suppress(SandboxFault):
+            await calls("read", **tool_input)
+    assert await calls.bash("pwd") == "/tmp"

@@ -32,9 +32,9 @@ def test_it_needs_the_standard_library_only(path: Path) -> None:
 
 
 def test_the_supervisor_starts_without_anything_installed() -> None:
-    folder = Path(runner.__path__[0]).parent
+    program = Path(runner.__path__[0]).parent / "__main__.py"
     done = subprocess.run(
-        [sys.executable, "-I", "-S", str(folder)], input=b"{}", capture_output=True, check=False
+        [sys.executable, "-I", "-S", str(program)], input=b"{}", capture_output=True, check=False
     )
     # it got as far as reading its configuration
     assert b"KeyError: 'root'" in done.stderr or done.returncode == 0

@@ -25,12 +25,12 @@ from agentstead.sandbox.supervisor.control import answer
 from agentstead.sandbox.supervisor.journal import Journal
 from agentstead.sandbox.supervisor.place import Place, sandbox_ids
 
-SUPERVISOR = Path(__file__).parent / "supervisor"
+SUPERVISOR = Path(__file__).parent / "supervisor" / "__main__.py"
 START_SECONDS = 20.0
 ATTEMPTS_MAX = 4
 """Supervisors tried for one call before the sandbox counts as lost."""
 RETRY_SECONDS = 0.02
-LATE_SECONDS = 2.0
+LATE_SECONDS = 10.0
 """How long the supervisor that another worker is starting may take to listen."""
 
 
@@ -41,7 +41,7 @@ class Bubblewrap:
         self.root = root.absolute()
         self._clock = clock
         self._idle_seconds = idle_seconds
-        self._starting: dict[str, asyncio.Lock] = {}
+        self._starting: dict[str, asyncio.Task[None]] = {}
         self._limits = ""
 
     async def probe(self) -> Probe:
@@ -97,7 +97,6 @@ class Bubblewrap:
         place = Place(self.root, sandbox_id)
         await link.ask(place.path, {"op": "stop"})
         await asyncio.to_thread(ending.end, place)
-        self._starting.pop(sandbox_id, None)
 
     async def rest(self) -> None:
         """End the sandboxes here that run no call. Their files stay: the next call starts them again."""
@@ -132,24 +131,37 @@ class Bubblewrap:
         return answer(record.state, record.outcome)
 
     async def _start(self, place: Place, spec: SandboxSpec) -> None:
-        async with self._starting.setdefault(place.sandbox_id, asyncio.Lock()):
-            if await link.ask(place.path, {"op": "status"}):
-                return
-            report = await self._spawn(place, spec)
-            if not report.get("ok"):
-                raise SandboxFault(
-                    f"The sandbox cannot start: {report.get('error', 'its supervisor ended')}",
-                    kind="start",
-                )
-            self._limits = report.get("limits", self._limits)
-            if report.get("other"):
-                await self._wait_for_other(place)
+        """Start it, or join the start that is under way; goes on when the caller is cancelled."""
+        task = self._starting.get(place.sandbox_id)
+        if task is None:
+            task = asyncio.create_task(self._start_now(place, spec))
+            self._starting[place.sandbox_id] = task
+            task.add_done_callback(lambda done: self._started(place.sandbox_id, done))
+        await asyncio.shield(task)
+
+    def _started(self, sandbox_id: str, task: asyncio.Task[None]) -> None:
+        del self._starting[sandbox_id]
+        if not task.cancelled():
+            task.exception()  # whoever waits is told; nobody may be left to wait
+
+    async def _start_now(self, place: Place, spec: SandboxSpec) -> None:
+        if await link.ask(place.path, {"op": "status"}):
+            return
+        report = await self._spawn(place, spec)
+        if not report.get("ok"):
+            raise SandboxFault(
+                f"The sandbox cannot start: {report.get('error', 'its supervisor ended')}",
+                kind="start",
+            )
+        self._limits = report.get("limits", self._limits)
+        if report.get("other"):
+            await self._wait_for_other(place)
 
     async def _wait_for_other(self, place: Place) -> None:
         until = self._clock.monotonic() + LATE_SECONDS
         while not await link.ask(place.path, {"op": "status"}):
-            if self._clock.monotonic() > until:
-                return  # it may have failed to start; then we are next
+            if self._clock.monotonic() > until or not place.supervised():
+                return  # it failed to start, so we are next
             await self._clock.sleep(RETRY_SECONDS)
 
     async def _spawn(self, place: Place, spec: SandboxSpec) -> dict[str, Any]:

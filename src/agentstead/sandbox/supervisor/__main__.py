@@ -1,4 +1,4 @@
-"""Starts a supervisor: `python -I -S <this folder>`, its configuration on standard input.
+"""Starts a supervisor: `python -I -S <this file>`, its configuration on standard input.
 
 Its parent reads one line from standard output: whether the sandbox runs, or why it does not. The
 supervisor itself is a grandchild in a session of its own and goes on when its parent is killed.
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[3])
+    sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from agentstead.sandbox.supervisor import limits, uids
 from agentstead.sandbox.supervisor.control import Supervisor

@@ -180,7 +180,7 @@ class Supervisor:
                 self._request(client, message)
         except BlockingIOError:
             return
-        except (OSError, FrameTooLarge, ValueError, KeyError):
+        except (OSError, FrameTooLarge, ValueError, KeyError, TypeError, AttributeError):
             self._hang_up(client)
 
     def _hang_up(self, client: Client) -> None:

@@ -51,7 +51,13 @@ def launch(place: Place, config: dict[str, Any], uid: int, control: Control) -> 
     arguments = Arguments(staged=os.geteuid() == 0)
     _add_isolation(arguments)
     add_file_system(arguments, place, config["mounts"], Path(__file__).parent / "runner")
-    command = [PYTHON, "-I", "-S", "-B", f"{LIBRARY}/agentstead/sandbox/supervisor/runner"]
+    command = [
+        PYTHON,
+        "-I",
+        "-S",
+        "-B",
+        f"{LIBRARY}/agentstead/sandbox/supervisor/runner/__main__.py",
+    ]
     words = arguments.memory(b"".join(word.encode() + b"\0" for word in arguments.words))
     argv = ["bwrap", "--args", str(words), "--", *command, str(theirs.fileno())]
     env = {"LD_PRELOAD": ":".join(f"/proc/self/fd/{fd}" for fd in libraries)} if libraries else {}

@@ -91,6 +91,14 @@ class Place:
         os.write(descriptor, f"{os.getpid()}\n".encode())
         return descriptor
 
+    def supervised(self) -> bool:
+        """Whether a supervisor lives, listening or not."""
+        try:
+            os.kill(int((self.path / "lock").read_text()), 0)
+        except (OSError, ValueError):
+            return False
+        return True
+
     def renew(self) -> None:
         """Somebody still wants this sandbox."""
         try:

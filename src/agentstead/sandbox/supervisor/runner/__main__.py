@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 if __name__ == "__main__":
-    sys.path[0] = "/run/agentstead"
+    sys.path.insert(0, "/run/agentstead")
 
 from agentstead.sandbox.supervisor.frames import Frames, pack
 from agentstead.sandbox.supervisor.runner import files, processes, search
