@@ -144,9 +144,9 @@ async def test_a_turn_in_order(server: Running, client: Any, session: Any) -> No
     assert idle.stop_reason.type == "end_turn"
     assert [one.type for one in events] == [
         "user.message",
+        "user.message",
         "session.status_running",
         "session.thread_status_running",
-        "user.message",
         "span.model_request_start",
         "agent.thinking",
         "agent.message",
@@ -344,6 +344,7 @@ async def test_previews_come_when_asked_for(client: Any, session: Any) -> None:
 async def test_messages_queue_while_a_turn_runs(client: Any, session: Any) -> None:
     async with watching(client, session) as watch:
         await watch.send(say("plain"))
+        await watch.until(lambda seen: bool(watch.calls("span.model_request_start")))
         await watch.send(say("and hello"))
         await watch.until(lambda seen: any("reply in several" in one for one in texts(seen)))
         await watch.until(lambda seen: seen[-1].type == "session.status_idle")
@@ -380,5 +381,8 @@ async def test_why_names_the_asks_and_the_call(server: Running, client: Any, ses
 
 # design.md §10: a live worker and a reachable database make the server able to work.
 async def test_a_live_worker_makes_it_ready(server: Running) -> None:
-    answer = await server.http().get("/readyz")
+    http = server.http()
+    async with asyncio.timeout(10):
+        while (answer := await http.get("/readyz")).status_code != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
     assert answer.json() == {"status": "ready", "problems": []}
