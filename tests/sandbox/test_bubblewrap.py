@@ -387,3 +387,19 @@ async def test_nonsense_on_the_socket_hurts_nobody(sandboxes: Bubblewrap, calls:
         with contextlib.suppress(SandboxFault):
             await calls("read", **tool_input)
     assert await calls.bash("pwd") == "/tmp"
+
+
+async def test_root_without_the_right_to_mount_needs_a_reachable_folder(
+    sandboxes: Bubblewrap,
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root: drops one of its capabilities")
+    program = [sys.executable, "-c", WORKER, str(sandboxes.root), ID]
+    limited = ["setpriv", "--bounding-set", "-sys_admin", *program]
+    for mode, said in ((0o700, b"Can't find source path"), (0o755, b"done")):
+        sandboxes.root.parent.chmod(mode)
+        process = await asyncio.create_subprocess_exec(
+            *limited, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        output, _ = await process.communicate()
+        assert said in output

@@ -40,9 +40,10 @@ print(json.dumps(bad))
 """
 REMEDIES = (
     (
-        ("a mount namespace is refused",),
-        "Root may not make mounts here (no CAP_SYS_ADMIN, as in most containers): run the platform as a"
-        " plain user.",
+        ("find source path", "a mount namespace is refused"),
+        "Root may not make mounts here (no CAP_SYS_ADMIN, as in most containers), so the sandboxes' users"
+        " must be able to reach the data directory: put it below directories that others may enter"
+        " (`chmod o+x`), or run the platform as a plain user.",
     ),
     (
         ("creating new namespace", "create new namespace", "unshare"),

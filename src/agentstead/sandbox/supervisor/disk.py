@@ -10,6 +10,8 @@ import stat
 from pathlib import Path
 
 DEPTH_MAX = 48
+COUNTED_DEPTH_MAX = 200
+"""A tree that is deeper counts as endless: nothing sane is, and nothing may hide there."""
 ENTRY_BYTES = 256
 """What a file takes besides its blocks: empty ones must not be free."""
 TRASH = ".deep-"
@@ -28,8 +30,9 @@ def _sum(folder: int, depth: int, stop_at: int) -> int:
             try:
                 status = os.lstat(name, dir_fd=folder)
                 total += status.st_blocks * 512 + ENTRY_BYTES
-                # nothing sane is deeper; what lies deeper is not counted
-                if stat.S_ISDIR(status.st_mode) and depth < DEPTH_MAX:
+                if stat.S_ISDIR(status.st_mode):
+                    if depth >= COUNTED_DEPTH_MAX:
+                        return stop_at + 1
                     inner = os.open(name, DIRECTORY, dir_fd=folder)
                     total += _sum(inner, depth + 1, stop_at - total)
             except OSError:

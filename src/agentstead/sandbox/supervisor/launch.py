@@ -18,7 +18,7 @@ from typing import Any
 from agentstead.sandbox.supervisor.limits import Control
 from agentstead.sandbox.supervisor.place import Place
 from agentstead.sandbox.supervisor.rootfs import LIBRARY, Arguments, add_file_system
-from agentstead.sandbox.supervisor.staging import stage
+from agentstead.sandbox.supervisor.staging import possible, stage
 
 PYTHON = "/usr/bin/python3"
 OPEN_FILES_MAX = 4096
@@ -48,7 +48,10 @@ def launch(place: Place, config: dict[str, Any], uid: int, control: Control) -> 
     log, log_in = os.pipe()
     program = sealed(Path(config["bwrap"]))
     libraries = [sealed(Path(path)) for path in config["libraries"]]
-    arguments = Arguments(staged=os.geteuid() == 0)
+    arguments = Arguments(staged=possible())
+    if os.geteuid() == 0 and not arguments.staged:
+        # the sandbox's user has to come through; what is private in there stays so
+        place.path.chmod(0o711)
     _add_isolation(arguments)
     add_file_system(arguments, place, config["mounts"], Path(__file__).parent / "runner")
     command = [
