@@ -30,6 +30,8 @@ async def test_a_session_has_every_field(
     made = await client.beta.sessions.create(
         agent=agent.id, environment_id=environment.id, title="Fall → #1", metadata={"a": "b"}
     )
+    again = await client.beta.sessions.retrieve(made.id)
+    assert again.model_copy(update={"stats": made.stats}) == made
     raw = (await server.http().get(f"/v1/sessions/{made.id}")).json()
     age = raw["stats"].pop("duration_seconds")
     assert 0 <= age < 30
@@ -64,6 +66,9 @@ async def test_initial_events_start_work(client: Any, agent: Any, environment: A
         initial_events=[MESSAGE, MESSAGE],
     )
     assert made.status == "running"
+    again = await client.beta.sessions.retrieve(made.id)
+    same = {"stats": made.stats, "usage": made.usage}
+    assert again.model_copy(update=same) == made
     listed = await everything(client.beta.sessions.events.list(made.id))
     assert [one.type for one in listed] == ["user.message", "user.message"]
     assert all(one.processed_at is None for one in listed)

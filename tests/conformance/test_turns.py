@@ -386,3 +386,23 @@ async def test_a_live_worker_makes_it_ready(server: Running) -> None:
         while (answer := await http.get("/readyz")).status_code != 200:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     assert answer.json() == {"status": "ready", "problems": []}
+
+
+# core.md §17 traps 37 to 41: the SDK's own runner answers custom tools and then comes to an end.
+async def test_the_sdks_tool_runner_answers_custom_tools(client: Any, session: Any) -> None:
+    asked = []
+
+    @anthropic.beta_async_tool(name="lookup", description="d")
+    async def lookup(n: int) -> str:
+        asked.append(n)
+        return f"found {n}"
+
+    await client.beta.sessions.events.send(session.id, events=[say("lookup twice")])
+    runner = client.beta.sessions.events.tool_runner(session.id, tools=[lookup], max_idle=0.5)
+    async with asyncio.timeout(20):
+        calls = [call async for call in runner]
+    assert len(calls) == 2
+    assert sorted(asked) == [1, 2]
+    listed = [one async for one in client.beta.sessions.events.list(session.id)]
+    assert texts(listed)[-1].startswith("Got found ")
+    assert listed[-1].stop_reason.type == "end_turn"

@@ -49,7 +49,7 @@ def problem(error: Exception) -> Problem:
         return Problem(
             503,
             "api_error",
-            "The database cannot be reached right now; nothing was changed. Try again shortly.",
+            "The database cannot be reached right now; try again shortly.",
             headers={"x-should-retry": "true", "retry-after": str(RETRY_SECONDS)},
         )
     log.error("request failed", exc_info=error)

@@ -49,7 +49,7 @@ class Call:
     caller: Caller
     query: Query
     now: float
-    """When it came, seconds since the epoch."""
+    """When it came: seconds since the epoch, to the microsecond, as it is stored and answered."""
 
     @property
     def workspace_id(self) -> str:
@@ -131,7 +131,8 @@ def endpoint(
         if not route.needs_key:
             return respond(await route.handler(services))
         caller = await keys.caller(request)
-        call = Call(services, caller, Query(request.scope["query_string"]), services.clock.now())
+        now = round(services.clock.now(), 6)
+        call = Call(services, caller, Query(request.scope["query_string"]), now)
         arguments = ids(request)
         body = await read(request, services.settings.request_bytes_max)
         if route.body is not None:

@@ -59,7 +59,8 @@ async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
         incoming=initial(call, body.initial_events or ()),
     )
     await call.services.log.create(new)
-    return await retrieve(call, new.id)
+    # Not read again: once it is written, nothing may make the client believe that it is not.
+    return wire.answer(fresh(new), call.now)
 
 
 router.get("/v1/sessions", query=FILTERS)(list_sessions)
@@ -142,6 +143,42 @@ async def delete(call: Call, session_id: str) -> Mapping[str, Any]:
 
     await call.services.log.delete(call.workspace_id, session_id, check)
     return {"id": session_id, "type": "session_deleted"}
+
+
+def fresh(new: NewSession) -> SessionRow:
+    """The row of a session that has just been made."""
+    works = bool(new.incoming)
+    return SessionRow(
+        id=new.id,
+        workspace_id=new.workspace_id,
+        primary_thread_id=new.primary_thread_id,
+        agent_id=new.agent_id,
+        agent_version=new.agent_version,
+        agent=new.agent,
+        environment_id=new.environment_id,
+        environment=new.environment,
+        title=new.title,
+        metadata=new.metadata,
+        resources=new.resources,
+        vault_ids=new.vault_ids,
+        status="running" if works else "idle",
+        stop_reason=None,
+        asks=(),
+        usage={},
+        stats={},
+        active_since=new.created_at if works else None,
+        created_at=new.created_at,
+        updated_at=new.created_at,
+        archived_at=None,
+        terminated_at=None,
+        head_seq=0,
+        wake_at=new.created_at if works else None,
+        lease_owner=None,
+        lease_until=None,
+        attempts=0,
+        last_event_at=None,
+        inbox_count=len(new.incoming),
+    )
 
 
 def event(call: Call, row: SessionRow, name: str, fields: Mapping[str, Any]) -> Event:

@@ -97,7 +97,7 @@ def size(fault: ErrorDetails) -> str:
 def steps(fault: ErrorDetails) -> Iterator[str]:
     """The path of a fault as it lies in the request: without the tags of our unions."""
     for part in fault["loc"]:
-        if not str(part).startswith(MARK):
+        if not str(part).startswith(MARK) and part != "[key]":
             yield str(part)
     if fault["type"] == UNKNOWN_MEMBER:
         yield fault["ctx"]["field"]
