@@ -20,6 +20,7 @@ import anthropic
 from processes import adopt_orphans, left_over
 from rich.console import Console
 from rich.panel import Panel
+from rich.text import Text
 
 from agentstead.cli.progress import Progress, text_of
 
@@ -237,7 +238,7 @@ class Demo:
             )
         say(f"the log holds {len(log)} events; {len(uses)} tool calls, one result each")
         report = texts.get(read.get("/workspace/report.md", ""), "(the report was not read)")
-        console.print(Panel(report.strip(), title="report.md"), markup=False)
+        console.print(Panel(Text(report.strip()), title="report.md"), soft_wrap=False)
 
 
 def owner_in(why: Any) -> str:

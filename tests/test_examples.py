@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,9 +49,9 @@ def test_hello(platform: Platform) -> None:
 
 
 def test_the_demo_kills_a_worker_and_finishes() -> None:
-    before = set(Path(tempfile.gettempdir()).glob("agentstead-demo-*"))
+    place = temporary_dir()
     started = time.monotonic()
-    said = play("demo.py")
+    said = play("demo.py", TMPDIR=str(place))
     assert said.returncode == 0, said.stdout + said.stderr
     assert time.monotonic() - started < 60
     assert "the model is scripted" in said.stdout
@@ -61,4 +60,5 @@ def test_the_demo_kills_a_worker_and_finishes() -> None:
     assert "20,832 rides" in said.stdout
     assert "no process is left" in said.stdout
     assert "Traceback" not in said.stderr
-    assert set(Path(tempfile.gettempdir()).glob("agentstead-demo-*")) == before
+    assert list(place.iterdir()) == []
+    place.rmdir()

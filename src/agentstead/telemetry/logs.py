@@ -59,5 +59,5 @@ class Relay(logging.Handler):
 
 
 def get(name: str) -> Any:
-    """A logger; `name` is the room or file that speaks."""
-    return structlog.get_logger().bind(room=name)
+    """A logger; `name` is the room or file that speaks. Set up when it first speaks."""
+    return structlog.get_logger(room=name)
