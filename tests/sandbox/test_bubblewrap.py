@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import re
+import shutil
 import signal
 import sys
 import time
@@ -403,3 +405,14 @@ async def test_root_without_the_right_to_mount_needs_a_reachable_folder(
         )
         output, _ = await process.communicate()
         assert said in output
+
+
+async def test_a_sandbox_whose_folder_is_deleted_ends_itself() -> None:
+    await needed()
+    async with real_sandboxes(idle_seconds=1.0) as sandboxes:
+        await Calls(sandboxes).bash("true")
+        pid = supervisor_pid(sandboxes, ID)
+        groups = json.loads((sandboxes.root / ID / "meta.json").read_text())["groups"]
+        shutil.rmtree(sandboxes.root / ID)
+        await gone(pid)
+        assert not any(map(os.path.exists, groups))

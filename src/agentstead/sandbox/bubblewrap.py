@@ -21,8 +21,8 @@ from agentstead.errors import SandboxFault
 from agentstead.sandbox import ending, link
 from agentstead.sandbox.probing import Look, examine
 from agentstead.sandbox.sandbox import Outcome, Probe, SandboxSpec
-from agentstead.sandbox.supervisor.control import answer
 from agentstead.sandbox.supervisor.journal import Journal
+from agentstead.sandbox.supervisor.outcomes import answer
 from agentstead.sandbox.supervisor.place import Place, sandbox_ids
 
 SUPERVISOR = Path(__file__).parent / "supervisor" / "__main__.py"

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from agentstead.sandbox.supervisor.control import SOCKET
 from agentstead.sandbox.supervisor.frames import FRAME_BYTES_MAX, LENGTH, pack
+from agentstead.sandbox.supervisor.place import SOCKET
 
 
 async def ask(folder: Path, request: dict[str, Any]) -> dict[str, Any] | None:

@@ -57,9 +57,13 @@ def main() -> None:
         return
     try:
         log_to(place.path / "log")
+        uid = place.meta().get("uid", 0)
         supervisor.serve(lambda: report({"ok": True, "limits": supervisor.control.kind}))
     finally:
         supervisor.end()
+    if not place.path.is_dir():
+        # deleted without us: nobody else will give its user back
+        uids.give_back(place.root / UIDS, uid, place.sandbox_id)
 
 
 def start(place: Place, config: dict[str, Any]) -> Supervisor:

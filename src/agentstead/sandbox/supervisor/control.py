@@ -19,20 +19,16 @@ from agentstead.sandbox.supervisor.frames import Frames, FrameTooLarge, pack
 from agentstead.sandbox.supervisor.journal import Journal
 from agentstead.sandbox.supervisor.launch import Launched
 from agentstead.sandbox.supervisor.limits import Control
-from agentstead.sandbox.supervisor.place import Place
+from agentstead.sandbox.supervisor.outcomes import CANCELLED, answer, failure
+from agentstead.sandbox.supervisor.place import SOCKET, Place
 from agentstead.sandbox.supervisor.watch import Watch
 
-SOCKET = "ctl.sock"
 LOG_BYTES = 8192
 BACKSTOP_SECONDS = 10.0
 """So long after its time a call may still be unanswered before the sandbox counts as stuck."""
 TICK_SECONDS = 0.5
 QUIET_SECONDS = 5.0
 """Between two looks at a sandbox that does nothing."""
-CANCELLED = {
-    "content": [{"type": "text", "text": "The call was cancelled."}],
-    "is_error": True,
-}
 
 
 @dataclass(eq=False)
@@ -392,15 +388,3 @@ class Supervisor:
             self.tell_runner({"op": "end_all", "why": trouble})
         if not self.calls and time.time() - self.place.renewed_at() > self.idle_seconds:
             self.stopping = True
-
-
-def answer(state: str, outcome: Any) -> dict[str, Any]:
-    """The reply for a call that is known to the journal."""
-    if state == "done":
-        return {"outcome": outcome}
-    return {"outcome": CANCELLED} if state == "cancelled" else {"unknown": True}
-
-
-def failure(text: str) -> dict[str, Any]:
-    """An outcome that says what went wrong."""
-    return {"content": [{"type": "text", "text": text}], "is_error": True}

@@ -22,6 +22,7 @@ WRITABLE = {
     "outputs": "/mnt/session/outputs",
 }
 """Folder under `files/` → where the agent sees it. All survive a restart of the sandbox."""
+SOCKET = "ctl.sock"
 UPLOADS = "uploads"
 UPLOADS_TARGET = "/mnt/session/uploads"
 GONE = ".gone-"
@@ -107,8 +108,11 @@ class Place:
             return
 
     def renewed_at(self) -> float:
-        """When somebody last wanted it, seconds since the epoch."""
-        return (self.path / "lock").stat().st_mtime
+        """When somebody last wanted it, seconds since the epoch; never, once its folder is gone."""
+        try:
+            return (self.path / "lock").stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
 
     def meta(self, *, gone: bool = False) -> dict[str, Any]:
         """What was written down about it."""
