@@ -162,8 +162,8 @@ class ForgetsUsage(MemoryLog):
 def gaps(patch):
     original = memory_session.MemorySession.write
 
-    def write(session, entries):
-        written = original(session, entries)
+    def write(session, entries, taken=()):
+        written = original(session, entries, taken)
         if len(session.events) > 6:
             session.events[-1] = replace(session.events[-1], seq=session.events[-1].seq + 1)
         return written
@@ -174,8 +174,8 @@ def gaps(patch):
 def twice(patch):
     original = memory_session.MemorySession.write
 
-    def write(session, entries):
-        written = original(session, entries)
+    def write(session, entries, taken=()):
+        written = original(session, entries, taken)
         if written and written[-1].type == "session.status_idle":
             session.events.append(replace(written[-1], seq=len(session.events) + 1))
         return written

@@ -117,8 +117,7 @@ class MemoryLog:
         stays = [pending for pending in session.inbox if pending.id not in take]
         if park is not None and any(pending.id not in park.known for pending in stays):
             return Appended(tuple(session.events[seen:]), tuple(session.inbox), refused=True)
-        session.remove(take)
-        session.write(entries)
+        session.write(entries, take)
         self._derive(session, derived)
         session.update(attempts=0)
         if park is not None:

@@ -119,7 +119,8 @@ class MemorySession:
 
     def queue(self, incoming: Incoming, arrived: int, at: float) -> None:
         """Put client input into the inbox."""
-        self._new_id(incoming.id)
+        assert incoming.id not in self.ids, f"{incoming.id} is in the log or inbox already"
+        self.ids.add(incoming.id)
         self.latest = arrived
         self.inbox.append(
             Pending(
@@ -132,33 +133,32 @@ class MemorySession:
             )
         )
 
-    def write(self, entries: Iterable[Event]) -> tuple[Event, ...]:
-        """Append to the log; each entry gets the next number."""
-        written = []
-        for entry in entries:
-            assert entry.seq == 0, f"{entry.id}: only the log numbers events"
-            self._new_id(entry.id)
-            stored = replace(
-                entry,
-                seq=len(self.events) + 1,
-                payload=through_json(entry.payload),
-                private=through_json(entry.private),
-            )
-            self.events.append(stored)
-            written.append(stored)
-            self.update(last_event_at=stored.at)
-        return tuple(written)
-
-    def remove(self, taken: Sequence[str]) -> None:
-        """Take input out of the inbox, so that it can be written under its own id."""
+    def write(self, entries: Iterable[Event], taken: Sequence[str] = ()) -> tuple[Event, ...]:
+        """Append to the log, and take input out of the inbox: all of it or nothing."""
         missing = set(taken) - {pending.id for pending in self.inbox}
         assert not missing, f"taken in, but not in the inbox: {sorted(missing)}"
+        written: list[Event] = []
+        ids: set[str] = set()
+        for entry in entries:
+            assert entry.seq == 0, f"{entry.id}: only the log numbers events"
+            known = entry.id in ids or (entry.id in self.ids and entry.id not in taken)
+            assert not known, f"{entry.id} is in the log or inbox already"
+            ids.add(entry.id)
+            written.append(
+                replace(
+                    entry,
+                    seq=len(self.events) + len(written) + 1,
+                    payload=through_json(entry.payload),
+                    private=through_json(entry.private),
+                )
+            )
         self.inbox = [pending for pending in self.inbox if pending.id not in taken]
         self.ids.difference_update(taken)
-
-    def _new_id(self, event_id: str) -> None:
-        assert event_id not in self.ids, f"{event_id} is in the log or inbox already"
-        self.ids.add(event_id)
+        self.ids.update(ids)
+        self.events.extend(written)
+        if written:
+            self.update(last_event_at=written[-1].at)
+        return tuple(written)
 
     def record(self) -> SessionRecord:
         """The session as a worker loads it."""
