@@ -301,14 +301,13 @@ def idle_with(reason):
 
 
 def running_again(patch):
-    original = drafts.running
+    original = plan.begin_request
 
-    def running(state_now, of):
-        return original(state_now, of) or (
-            drafts.Draft("session.status_running", state_now.primary_id),
-        )
+    def begin_request(state_now, of):
+        again = drafts.Draft("session.status_running", state_now.primary_id)
+        return plan.Record(drafts=(again, *original(state_now, of).drafts))
 
-    patch.setattr(drafts, "running", running)
+    patch.setattr(plan, "begin_request", begin_request)
 
 
 def stays_unanswered(patch):
