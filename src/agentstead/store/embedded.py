@@ -153,7 +153,16 @@ class EmbeddedPostgres:
         if not (self.cluster / "PG_VERSION").exists():
             self.init_cluster(owner)
         self.postmaster.clear_stale()
+        self.clear_stale_socket()
         self.place_socket(owner)
+
+    def clear_stale_socket(self) -> None:
+        """Collect a killed server of ours and remove its socket's lock, whose number looks alive."""
+        for process in STARTED:
+            process.poll()
+        folder = self.socket_folder()
+        if folder and self.postmaster.pid() is None:
+            (folder / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
 
     def programs(self, owner: pwd.struct_passwd | None) -> Path:
         """The folder of the programs the owner can run."""
