@@ -24,7 +24,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_grou
 SESSIONS = 12
 KILLS = 20
 KILLS_IN_A_CALL = 5
-WORKERS = 3
+WORKERS = 4
+READY = 2
+"""Workers that are ready before one of them is killed: on a slow machine too, one goes on."""
 STEPS = 3
 """Model requests with a command, per message."""
 END_SECONDS = 60.0
@@ -191,7 +193,7 @@ def test_twenty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
         began = time.monotonic()
         for _ in range(KILLS):
             until = time.monotonic() + chaos.rng.uniform(0.6, 1.8)
-            while time.monotonic() < until or not any(map(place.ready, chaos.workers)):
+            while time.monotonic() < until or sum(map(place.ready, chaos.workers)) < READY:
                 chaos.keep_busy()
                 time.sleep(0.1)
             chaos.kill_one()

@@ -110,6 +110,10 @@ def platform(**settings: str) -> Iterator[Platform]:
     try:
         yield made
         delete_sessions(made)
+    except BaseException:
+        for log in sorted(place.glob("*.log")):
+            print(f"--- {log.stem}\n{made.output(log.stem)}")
+        raise
     finally:
         for name in sorted(made.processes, key=lambda name: name.startswith("serve")):
             made.stop(name)
