@@ -40,6 +40,8 @@ def test_unknown_parameters_are_ignored() -> None:
         (b"s[]=a&s[]=b", lambda q: q.words("s", ("a",)), "s.1: Expected one of a."),
         (b"t[]=a" * 1 + b"&t[]=a" * 100, lambda q: q.words("t", ("a",)), "t: At most 100 values"),
         (b"c[gt]=now", lambda q: q.times("c"), "c[gt]: Expected an RFC 3339 time"),
+        (b"c[gt]=0001-01-01T00:00:00%2B14:00", lambda q: q.times("c"), "c[gt]: Expected an RFC 3339"),
+        (b"c[lt]=9999-12-31T23:59:59-14:00", lambda q: q.times("c"), "c[lt]: Expected an RFC 3339"),
         (b"page=%00", lambda q: q.text("page"), "page: The NUL character"),
     ],
 )  # fmt: skip

@@ -14,6 +14,20 @@ from agentstead.errors import Invalid
 COMPARISONS = ("gt", "gte", "lt", "lte")
 VALUES_MAX = 100
 
+EARLIEST, LATEST = -62_135_596_800.0, 253_402_300_799.0
+"""The first and the last second that have a name in UTC."""
+
+
+def instant(text: str) -> float:
+    """An RFC 3339 time in seconds since the epoch; ValueError when it has no name in UTC."""
+    try:
+        at = from_rfc3339(text)
+    except OverflowError as error:
+        raise ValueError(text) from error
+    if not EARLIEST <= at <= LATEST:
+        raise ValueError(text)
+    return at
+
 
 class Query:
     """The parameters of one request."""
@@ -82,8 +96,8 @@ class Query:
             value = self.text(f"{name}[{comparison}]")
             if value is not None:
                 try:
-                    found[comparison] = from_rfc3339(value)
-                except (ValueError, OverflowError):
+                    found[comparison] = instant(value)
+                except ValueError:
                     raise Invalid(
                         f"{name}[{comparison}]: Expected an RFC 3339 time, "
                         "for example 2026-11-24T10:00:00Z."

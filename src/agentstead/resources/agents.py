@@ -9,8 +9,8 @@ from typing import Any
 
 from agentstead.api.paging import BAD, Cursor, cursor, limit, page
 from agentstead.api.ports import Services
+from agentstead.api.query import instant
 from agentstead.api.router import Call, Router
-from agentstead.clock import from_rfc3339
 from agentstead.errors import Conflict, Invalid, NotFound
 from agentstead.ids import AGENT
 from agentstead.providers.provider import Capabilities
@@ -281,6 +281,6 @@ async def newest_first(
 def place(after: Cursor) -> tuple[float, str]:
     """The row a cursor points at."""
     try:
-        return from_rfc3339(after.key[0]), after.key[1]
-    except (ValueError, OverflowError):
+        return instant(after.key[0]), after.key[1]
+    except ValueError:
         raise Invalid(BAD) from None

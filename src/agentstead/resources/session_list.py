@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from agentstead.api.paging import BAD, Cursor, cursor, limit
-from agentstead.api.query import Query
+from agentstead.api.query import Query, instant
 from agentstead.api.router import Call
-from agentstead.clock import from_rfc3339, rfc3339
+from agentstead.clock import rfc3339
 from agentstead.errors import Invalid
 from agentstead.log.log import SessionRow
 from agentstead.log.rows import SESSION_COLUMNS, session_of
@@ -106,8 +106,8 @@ def filters(query: Query) -> Conditions:
 def time(at: Cursor) -> datetime:
     """The time a cursor points at."""
     try:
-        return moment(from_rfc3339(at.key[0]))
-    except (ValueError, OverflowError):
+        return moment(instant(at.key[0]))
+    except ValueError:
         raise Invalid(BAD) from None
 
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentstead.api.paging import BAD, Cursor, cursor, limit, page
+from agentstead.api.query import instant
 from agentstead.api.router import Call, Raw, Router
 from agentstead.api.sse import Stream
-from agentstead.clock import from_rfc3339, rfc3339
+from agentstead.clock import rfc3339
 from agentstead.errors import Invalid, NotFound
 from agentstead.resources.session_events import followed, listed
 from agentstead.store.table import moment
@@ -89,6 +90,6 @@ async def stream(call: Call, session_id: str, thread_id: str) -> Stream:
 def after(at: Cursor) -> tuple[Any, str]:
     """The row a cursor points at."""
     try:
-        return moment(from_rfc3339(at.key[0])), at.key[1]
-    except (ValueError, OverflowError):
+        return moment(instant(at.key[0])), at.key[1]
+    except ValueError:
         raise Invalid(BAD) from None
