@@ -20,9 +20,7 @@ async def ask(app: CountedApp, method: str = "GET") -> None:
     await app({"type": "http", "method": method, "path": "/v1/agents/agent_1"}, receive, send)
 
 
-def answering(
-    status: int, content_type: bytes = b"application/json", route: bool = False
-) -> Any:
+def answering(status: int, content_type: bytes = b"application/json", route: bool = False) -> Any:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if route:
             # what the framework leaves behind when a route has answered
