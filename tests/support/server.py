@@ -13,13 +13,13 @@ from typing import Any
 import anthropic
 import httpx2
 import uvicorn
-from agentstead.log.event_log import EventLog
 
 from agentstead import tools
 from agentstead.api.mount import create_app
 from agentstead.api.ports import Services
 from agentstead.clock import SystemClock
 from agentstead.ids import WORKER, RandomIds
+from agentstead.log.event_log import EventLog
 from agentstead.providers.catalogue import Catalogue
 from agentstead.providers.scripted import Scripted
 from agentstead.providers.scripted.scenario import scenario
