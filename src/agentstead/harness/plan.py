@@ -141,6 +141,8 @@ def request_failed(state: State, thread: Thread, now: float) -> Step | None:
     if retry.tries_again(state.retry, thread.failures, retryable=fault.retryable):
         wait = retry.delay_seconds(state.retry, thread.failures, fault.retry_after, fault.event_id)
         return Record(drafts=drafts.rescheduled(state, thread, fault, fault.at + wait))
+    if mail := messages_for(state, thread):  # queued input goes down with the turn
+        return Record(take=tuple(entry.id for entry in mail))
     kind = retry.error_type(fault.kind)
     return Record(
         drafts=(
