@@ -58,7 +58,7 @@ DERIVE = b"""
     update sessions s set
         head_seq = r.head_seq,
         last_event_at = coalesce(to_timestamp(r.last_at), s.last_event_at),
-        updated_at = to_timestamp(r.at),
+        updated_at = greatest(s.updated_at, to_timestamp(r.at)),
         status = r.status, stop_reason = r.stop_reason::json, asks = r.asks::json,
         usage = r.usage::json, stats = r.stats::json, active_since = to_timestamp(r.active_since),
         attempts = 0,
@@ -154,6 +154,8 @@ class Appender:
     ) -> Appended:
         """Write with the next transaction."""
         assert self.task, "the log is not started"
+        if self.task.done():  # an error nobody foresaw ended it: who waited was told
+            self.start()
         texts = [stored(entry, self.redactor) for entry in entries]
         request = Request(
             lease, texts, seen, take, derived, park, asyncio.get_running_loop().create_future()
@@ -173,12 +175,13 @@ class Appender:
                 requests = self.gather()
                 if requests:
                     await self.write(requests)
-        finally:
+        except BaseException as error:
+            closed = StoreFault("The log was closed.", kind="unavailable", retryable=True)
+            closed.__cause__ = error
             for request in (*requests, *self.waiting):
-                if not request.done.done():
-                    request.done.set_exception(
-                        StoreFault("The log was closed.", kind="unavailable", retryable=True)
-                    )
+                resolve(request, closed)
+            self.waiting = []
+            raise
 
     def gather(self) -> list[Request]:
         """The next batch, oldest first."""

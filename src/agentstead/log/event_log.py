@@ -249,7 +249,7 @@ class EventLog:
         if row is None:
             await read.retrieve(self.database, workspace_id, session_id)  # raises NotFound
             return EventPage((), None, False)
-        page = await read.page(
+        page, seqs = await read.page(
             self.database,
             session_id,
             row["primary_thread_id"],
@@ -260,23 +260,17 @@ class EventLog:
             limit=limit,
             after=after,
         )
-        await self.mark_seen(session_id, thread_id or "", row, page)
+        if row["batch_ended_seq"] in seqs:
+            await self.mark_seen(session_id, thread_id or "", row)
         return page
 
-    async def mark_seen(
-        self, session_id: str, view: str, row: Mapping[str, Any], page: EventPage
-    ) -> None:
+    async def mark_seen(self, session_id: str, view: str, row: Mapping[str, Any]) -> None:
         """Remember that a list has returned the end of the latest turn."""
-        ended = row["batch_ended_seq"]
-        if ended is None or view in row["batch_seen"]:
-            return
-        if any('"session.status_idle"' in text for text in page.rows[-2:]) or (
-            page.last is not None and page.last >= (0, ended)
-        ):
+        if view not in row["batch_seen"]:
             await self.database.execute(
                 "update sessions set batch_seen = array_append(batch_seen, %s)"
-                " where id = %s and batch_ended_seq = %s and not batch_seen @> array[%s]",
-                (view, session_id, ended, view),
+                " where id = %s and batch_ended_seq = %s and not %s = any(batch_seen)",
+                (view, session_id, row["batch_ended_seq"], view),
             )
 
     async def follow(

@@ -166,12 +166,23 @@ class Presence:
             await self.clock.sleep(LOOK_SECONDS)
             with suppress(StoreFault, Error):
                 async with self.lock:
-                    if self.connection is None or self.connection.closed or self.connection.broken:
-                        self.connection = None
+                    if not await self.connected():
                         for owner in self.owners:
                             await self.register(owner)
                 if await self.bury():
                     self.expired()
+
+    async def connected(self) -> bool:
+        """Whether the connection that holds the locks is there: it tells only when asked."""
+        if self.connection is None:
+            return False
+        try:
+            await self.connection.execute(b"select 1")
+        except Error:
+            await self.connection.close()
+            self.connection = None
+            return False
+        return True
 
     async def bury(self) -> bool:
         """Free the sessions of workers whose lock is free; whether there were any."""

@@ -85,8 +85,8 @@ async def page(
     descending: bool,
     limit: int,
     after: tuple[int, int] | None,
-) -> EventPage:
-    """A page in one statement: input that is taken in meanwhile is seen once."""
+) -> tuple[EventPage, frozenset[int]]:
+    """A page in one statement, so that input that is taken in meanwhile is seen once; its seqs."""
     logged, logged_params = conditions(session_id, types, created)
     queued, queued_params = conditions(session_id, types, None)
     if thread_id is None:
@@ -123,7 +123,8 @@ async def page(
     more = len(rows) > limit
     rows = rows[:limit]
     last = (rows[-1]["part"], rows[-1]["place"]) if rows else None
-    return EventPage(tuple(row["text"] for row in rows), last, more)
+    seqs = frozenset(row["place"] for row in rows if row["part"] == 0)
+    return EventPage(tuple(row["text"] for row in rows), last, more), seqs
 
 
 def conditions(

@@ -63,7 +63,9 @@ async def write_change(
         entries.append(entry)
     sets, values = columns(change)
     if change.columns.get("status") == "terminated":
-        sets += ["wake_at = null", "asks = '[]'", "stop_reason = null", "active_since = null"]
+        # A worker that still holds the session must not write after its end.
+        sets += ["fence = fence + 1", "lease_owner = null", "lease_until = null", "wake_at = null"]
+        sets += ["asks = '[]'", "stop_reason = null", "active_since = null"]
         await end_threads(tx, row, now)
     await tx.execute(
         f"update sessions set {', '.join(sets)}, head_seq = %s,"  # noqa: S608 - column names are ours
