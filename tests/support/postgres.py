@@ -1,4 +1,8 @@
-"""One embedded PostgreSQL per test run and, from a migrated template, a fresh database per test."""
+"""One embedded PostgreSQL per test process and, from a migrated template, a database per test.
+
+The server forgets all at a power cut: nothing here outlives the run, and waiting for the disk is
+most of what a fresh database costs. What the product starts is durable: tests/store/test_embedded.
+"""
 
 import asyncio
 import itertools
@@ -17,6 +21,7 @@ from agentstead.store.migrate import migrate
 from agentstead.store.pool import Database
 
 TEMPLATE = "template_agentstead"
+FORGETFUL = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 _numbers = itertools.count(1)
 
 
@@ -53,7 +58,7 @@ class Server:
 
 
 async def _start(folder: Path) -> Server:
-    embedded = EmbeddedPostgres(folder / "data")
+    embedded = EmbeddedPostgres(folder / "data", settings=FORGETFUL)
     server = Server(embedded, await embedded.start())
     server.execute(f"create database {TEMPLATE}")
     database = await Database.open(make_conninfo(server.url, dbname=TEMPLATE), connections_max=1)

@@ -15,9 +15,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from agentstead.clock import Clock, SystemClock
 from agentstead.errors import Misconfigured
@@ -56,13 +57,21 @@ STARTED: list[subprocess.Popen[bytes]] = []
 class EmbeddedPostgres:
     """PostgreSQL under `<data_dir>/postgres`."""
 
-    def __init__(self, data_dir: Path, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        clock: Clock | None = None,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.data_dir = data_dir.expanduser().absolute()
         self.cluster = self.data_dir / "postgres"
         self.log_path = self.data_dir / "postgres.log"
         self.password_path = self.data_dir / "postgres.password"
         self.socket_note = self.data_dir / "postgres.socket"
         self.clock = clock or SystemClock()
+        self.settings = {**SETTINGS, **settings}
+        """Tests give up durability here; the product never does."""
         self.postmaster = Postmaster(self.cluster)
 
     async def start(self) -> str:
@@ -243,7 +252,7 @@ class EmbeddedPostgres:
 
     def spawn(self, owner: pwd.struct_passwd | None) -> subprocess.Popen[bytes]:
         """The server's process; it outlives us."""
-        options = {**SETTINGS, "unix_socket_directories": str(self.socket_folder())}
+        options = {**self.settings, "unix_socket_directories": str(self.socket_folder())}
         command = [str(self.programs(owner) / "postgres"), "-D", str(self.cluster)]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
