@@ -87,8 +87,8 @@ def gave_up(state: State, now: float) -> Step | None:
         text = "The outcome of this call is not known: the worker that ran it was lost."
         written += tuple(drafts.result(state, entry.call, text) for entry in thread.open)
         message = (
-            f"Stopped after {state.attempts} attempts in a row that ended without progress; "
-            "the workers' logs say why. Send a message to try again."
+            "Stopped: too many attempts in a row ended without progress; the workers' logs say why. "
+            "Send a message to try again."
         )
         written += (drafts.error(thread, "unknown_error", message, "exhausted"),)
         return Record(drafts=(*written, *drafts.idle(state, thread, now, drafts.RETRIES_EXHAUSTED)))

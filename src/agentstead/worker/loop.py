@@ -13,6 +13,8 @@ from agentstead.log.log import Lease
 from agentstead.worker.turn import Turn
 from agentstead.worker.world import World
 
+CRASHES_MAX = 3
+"""A session whose turns crash so often in a row is stopped, and says so."""
 KEEP_SECONDS = 60.0
 """How often the sandboxes of driven sessions are renewed."""
 
@@ -26,6 +28,8 @@ class Worker:
         self.world = world
         self.owner = owner
         self.turns: dict[str, tuple[Turn, asyncio.Task[None]]] = {}
+        self.crashes: dict[str, int] = {}
+        """Turns in a row that ended by a defect of ours, per session."""
         self.stopping = asyncio.Event()
         self.room = asyncio.Event()
         """Set when a turn has ended."""
@@ -93,7 +97,8 @@ class Worker:
         if known is not None:  # an own lease ran out, and was claimed anew
             known[1].cancel()
             await asyncio.gather(known[1], return_exceptions=True)
-        turn = Turn(self.world, lease)
+        hopeless = self.crashes.get(lease.session_id, 0) >= CRASHES_MAX
+        turn = Turn(self.world, lease, hopeless=hopeless)
         task = asyncio.ensure_future(self.drive(turn))
         self.turns[lease.session_id] = (turn, task)
         task.add_done_callback(self.ended(lease.session_id, turn))
@@ -114,6 +119,7 @@ class Worker:
         session_id = turn.lease.session_id
         try:
             await turn.run()
+            self.crashes.pop(session_id, None)
         except LeaseLost:
             log.info("lease lost", session_id=session_id)
         except Fault as fault:
@@ -123,6 +129,7 @@ class Worker:
 
     def crashed(self, session_id: str, error: Exception) -> None:
         """A defect of ours: the lease runs out, and a worker tries again a limited number of times."""
+        self.crashes[session_id] = self.crashes.get(session_id, 0) + 1
         log.error("turn crashed", session_id=session_id, exc_info=error)
 
     async def beat(self) -> None:
@@ -147,7 +154,14 @@ class Worker:
             since_keep += self.world.pace.heartbeat_seconds
             if since_keep >= KEEP_SECONDS:
                 since_keep = 0.0
-                await self.world.sandbox.keep(tuple(turns))
+                await self.keep(tuple(turns))
+
+    async def keep(self, session_ids: tuple[str, ...]) -> None:
+        """Renew the sandboxes of these sessions; they live an hour without it."""
+        try:
+            await self.world.sandbox.keep(session_ids)
+        except (Fault, OSError) as error:
+            log.warning("sandboxes could not be renewed", error=str(error))
 
     async def hand_back(self) -> None:
         """End every turn and give its session to whoever wants it."""

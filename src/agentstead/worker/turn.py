@@ -24,9 +24,11 @@ from agentstead.worker.world import World
 class Turn:
     """A claimed session being driven."""
 
-    def __init__(self, world: World, lease: Lease) -> None:
+    def __init__(self, world: World, lease: Lease, *, hopeless: bool = False) -> None:
         self.world = world
         self.lease = lease
+        self.hopeless = hopeless
+        """Its turns crash: stop the session instead of trying once more."""
         self.stamp = Stamp(world.clock, world.ids)
         self.nudged = asyncio.Event()
         """Set when input may have arrived."""
@@ -36,6 +38,8 @@ class Turn:
     async def run(self) -> None:
         """Until the session is parked. Raises LeaseLost and StoreFault."""
         self.state = await load(self.world, self.lease)
+        if self.hopeless:
+            self.state = evolve(self.state, attempts=self.state.attempts_max + 1)
         self.see(self.state.inbox)
         outcomes: list[Draft] = []
         async with StepTasks(self.world, self.lease) as tasks:
