@@ -32,6 +32,7 @@ from agentstead.errors import (
         (TooLarge(), 413, "request_too_large", None),
         (Limited(), 429, "rate_limit_error", None),
         (StoreFault("x", kind="unavailable", retryable=True), 503, "api_error", "true"),
+        (StoreFault("x", kind="full", retryable=True), 503, "api_error", "true"),
         (StoreFault("secret host"), 500, "api_error", "false"),
         (Fault("secret host"), 500, "api_error", "false"),
         (RuntimeError("secret host"), 500, "api_error", None),

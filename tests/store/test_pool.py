@@ -44,6 +44,13 @@ async def test_a_killed_connection_is_a_retryable_fault(database: Database) -> N
     assert await database.fetch_one("select 1 as a") == {"a": 1}
 
 
+async def test_a_full_disk_is_a_retryable_fault_of_its_own(database: Database) -> None:
+    with pytest.raises(StoreFault, match="disk is full") as caught:
+        await database.execute("do $$ begin raise exception 'x' using errcode = '53100'; end $$")
+    assert (caught.value.kind, caught.value.retryable) == ("full", True)
+    assert await database.fetch_one("select 1 as a") == {"a": 1}
+
+
 async def test_nobody_there_is_a_fault(tmp_path: object) -> None:
     import agentstead.store.pool as pool_file
 

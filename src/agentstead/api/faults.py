@@ -18,6 +18,8 @@ from agentstead.wire.shape import canonical
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1
+UNREACHABLE = "The database cannot be reached right now; nothing was changed. Try again shortly."
+FULL = "The server's disk is full; nothing was changed. Its operator must free some space."
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def problem(error: Exception) -> Problem:
         return Problem(
             503,
             "api_error",
-            "The database cannot be reached right now; try again shortly.",
+            FULL if error.kind == "full" else UNREACHABLE,
             headers={"x-should-retry": "true", "retry-after": str(RETRY_SECONDS)},
         )
     log.error("request failed", exc_info=error)

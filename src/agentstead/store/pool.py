@@ -29,6 +29,13 @@ def faults() -> Iterator[None]:
     try:
         yield
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed) as error:
+        if isinstance(error, psycopg.errors.DiskFull):
+            raise StoreFault(
+                "The database's disk is full: free some space; nothing was lost, and work goes on "
+                "by itself afterwards.",
+                kind="full",
+                retryable=True,
+            ) from error
         if isinstance(error, psycopg.OperationalError) and not lost(error):
             raise
         raise StoreFault(
