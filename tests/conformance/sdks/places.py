@@ -1,0 +1,80 @@
+"""Places for other SDKs than the installed one: made on demand beside the tree's own, and kept.
+
+Promises: what is installed is what the hash-locked file says; a place whose file has changed is
+made anew; what cannot be made skips its test with a reason.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+PYTHON = ("1.0.0", "0.121.0")
+"""Versions of the Python SDK that are driven beside the installed one."""
+TYPESCRIPT = "1.10.0"
+INSTALL_SECONDS = 90
+
+
+def python(version: str) -> list[str]:
+    """The command that runs the scenario with this version of the Python SDK."""
+    lock = HERE / f"requirements-sdk-{version}.lock"
+    place = ROOT / f".venv-sdk-{version}"
+    interpreter = str(place / "bin/python")
+    uv = str(Path(sys.executable).with_name("uv"))
+
+    def make(at: Path) -> None:
+        run(uv, "venv", "--quiet", "--python", sys.executable, str(at))
+        install = ("pip", "install", "--quiet", "--require-hashes", "--python")
+        run(uv, *install, str(at / "bin/python"), "-r", str(lock))
+
+    kept(place, lock, make)
+    return [interpreter, str(HERE / "scenario.py")]
+
+
+def typescript() -> list[str]:
+    """The command that runs the scenario with the TypeScript SDK."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        pytest.skip("needs node and npm for the TypeScript SDK")
+    place = ROOT / f".venv-sdk-typescript-{TYPESCRIPT}"
+    source = HERE / "typescript"
+
+    def make(at: Path) -> None:
+        at.mkdir()
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(source / name, at)
+        run(npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(at))
+
+    kept(place, source / "package-lock.json", make)
+    # Node looks for packages from where the file lies.
+    return [node, shutil.copy(source / "scenario.mjs", place)]
+
+
+def kept(place: Path, lock: Path, make) -> None:
+    """Make a place unless it is there and was made from this file."""
+    stamp, mark = hashlib.sha256(lock.read_bytes()).hexdigest(), place / "made-from"
+    if mark.exists() and mark.read_text() == stamp:
+        return
+    shutil.rmtree(place, ignore_errors=True)
+    try:
+        make(place)
+    except (OSError, subprocess.SubprocessError) as error:
+        shutil.rmtree(place, ignore_errors=True)
+        said = getattr(error, "stderr", None) or error
+        pytest.skip(f"needs the packages of {lock.name}: {str(said).strip()[-300:]}")
+    mark.write_text(stamp)
+
+
+def run(*command: str) -> None:
+    """One step of an installation; an error carries what it said."""
+    environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+    subprocess.run(
+        command, check=True, capture_output=True, text=True, env=environment,
+        timeout=INSTALL_SECONDS,
+    )  # fmt: skip
