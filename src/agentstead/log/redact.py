@@ -1,13 +1,16 @@
 """Secrets never reach a row.
 
-Two kinds are masked in a payload's text: values the platform itself holds (anywhere, in escaped
-form too), and well-known shapes of keys, these only in what comes out of tools and models: input
-of a call must stay runnable, and what a client sends is its own. Ids never match.
+Two kinds are masked in a payload: values the platform itself holds (anywhere), and well-known
+shapes of keys, these only in what comes out of tools and models: the input of a call must stay
+runnable, and what a client sends is its own. Ids never match.
 """
 
 import json
 import re
 from collections.abc import Iterable
+from typing import Any
+
+from agentstead.log.rows import text_of
 
 MASK = "[redacted]"
 VALUE_CHARACTERS_MIN = 8
@@ -31,7 +34,10 @@ SHAPES = re.compile(
     r"|AIza[A-Za-z0-9_-]{35}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[^-]|-(?!----END))*-----END [A-Z ]*PRIVATE KEY-----"
 )
-HINTS = ("sk-", "gh", "glpat-", "xox", "AKIA", "ASIA", "AIza", "PRIVATE KEY")
+HINTS = (
+    "sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "AKIA", "ASIA",
+    "AIza", "PRIVATE KEY",
+)  # fmt: skip
 """A text without any of these holds no shape; looking for them is cheap."""
 
 
@@ -40,6 +46,8 @@ class Redactor:
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self.values: set[str] = set()
+        self.escaped: set[str] = set()
+        """The same as they look inside JSON text."""
         for value in values:
             self.add(value)
 
@@ -47,14 +55,26 @@ class Redactor:
         """A value that must never be stored."""
         if len(value) >= VALUE_CHARACTERS_MIN:
             self.values.add(value)
-            self.values.add(json.dumps(value)[1:-1])
-            self.values.add(json.dumps(value, ensure_ascii=False)[1:-1])
+            self.escaped.add(json.dumps(value)[1:-1])
+            self.escaped.add(json.dumps(value, ensure_ascii=False)[1:-1])
 
     def clean(self, event_type: str, text: str) -> str:
         """The payload's JSON text without secrets; the same object when there were none."""
-        for value in self.values:
-            if value in text:
-                text = text.replace(value, MASK)
-        if event_type in OUTPUTS and any(hint in text for hint in HINTS):
-            text = SHAPES.sub(MASK, text)
-        return text
+        shapes = event_type in OUTPUTS and any(hint in text for hint in HINTS)
+        if not shapes and not any(value in text for value in self.escaped):
+            return text
+        payload = json.loads(text)
+        masked = self.masked(payload, shapes=shapes)
+        return text if masked == payload else text_of(masked)
+
+    def masked(self, value: Any, *, shapes: bool) -> Any:
+        """Without secrets, string by string: masking the text itself could break an escape."""
+        if isinstance(value, str):
+            for secret in self.values:
+                value = value.replace(secret, MASK)
+            return SHAPES.sub(MASK, value) if shapes else value
+        if isinstance(value, list):
+            return [self.masked(each, shapes=shapes) for each in value]
+        if isinstance(value, dict):
+            return {name: self.masked(each, shapes=shapes) for name, each in value.items()}
+        return value

@@ -1,0 +1,132 @@
+"""Death is known sooner than the lease, and a lost connection is no death for long."""
+
+import asyncio
+import os
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import pytest
+
+from agentstead.clock import SystemClock
+from agentstead.ids import RandomIds
+from agentstead.log.event_log import EventLog
+from agentstead.store.pool import Database
+from tests.support.sessions import a_session, claim_one, message
+
+LEASE_SECONDS = 20.0
+"""Much longer than any test: only presence frees a session here."""
+
+CLAIMER = textwrap.dedent("""
+    import asyncio, sys
+    from agentstead.clock import SystemClock
+    from agentstead.ids import RandomIds
+    from agentstead.log.event_log import EventLog
+    from agentstead.store.pool import Database
+
+    async def main():
+        database = await Database.open(sys.argv[1])
+        log = EventLog(database, ids=RandomIds(), clock=SystemClock(), lease_seconds=20.0)
+        async with log:
+            print(len(await log.claim("doomed", 5)), flush=True)
+            await asyncio.Event().wait()
+
+    asyncio.run(main())
+""")
+
+
+@pytest.fixture
+async def log(database: Database) -> AsyncIterator[EventLog]:
+    async with EventLog(
+        database, ids=RandomIds(), clock=SystemClock(), lease_seconds=LEASE_SECONDS
+    ) as opened:
+        yield opened
+
+
+async def doomed(url: str) -> asyncio.subprocess.Process:
+    """A worker's process that has claimed the one session there is."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CLAIMER, url, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout
+    assert (await process.stdout.readline()).strip() == b"1"
+    return process
+
+
+async def until_claimed(log: EventLog, owner: str) -> float:
+    """Seconds until a claim finds something, by waiting as a worker does."""
+    started = time.monotonic()
+    while time.monotonic() - started < 8:
+        if await log.claim(owner, 5):
+            return time.monotonic() - started
+        await log.due(0.5)
+    raise AssertionError("nothing was claimed")
+
+
+async def test_the_sessions_of_a_killed_worker_are_free_soon(
+    log: EventLog, database_url: str
+) -> None:
+    await log.create(a_session(message()))
+    process = await doomed(database_url)
+    try:
+        assert await log.claim("survivor", 5) == []
+        os.kill(process.pid, signal.SIGKILL)
+        assert await until_claimed(log, "survivor") < 1.5
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def test_a_frozen_worker_keeps_its_sessions_until_the_lease_ends(
+    log: EventLog, database_url: str
+) -> None:
+    await log.create(a_session(message()))
+    process = await doomed(database_url)
+    try:
+        os.kill(process.pid, signal.SIGSTOP)
+        await log.claim("survivor", 5)
+        await asyncio.sleep(1.2)
+        assert await log.claim("survivor", 5) == []
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def test_a_worker_that_lost_its_connection_is_present_again(
+    log: EventLog, database: Database
+) -> None:
+    await log.create(a_session(message()))
+    await claim_one(log, "lonely")
+    before = await database.fetch_one("select number from workers")
+    assert await log.presence.connected()
+    assert log.presence.connection
+    pid = log.presence.connection.info.backend_pid
+    await database.execute("select pg_terminate_backend(%s)", (pid,))
+    for _ in range(50):
+        await asyncio.sleep(0.1)
+        locks = await database.fetch(
+            "select objid::int as number from pg_locks where locktype = 'advisory' and objsubid = 2"
+            " and granted and database = (select oid from pg_database where datname = current_database())"
+        )
+        if locks:
+            break
+    assert locks == [before]
+
+
+async def test_leaving_in_good_order_leaves_no_trace(database: Database) -> None:
+    async with EventLog(database, ids=RandomIds(), clock=SystemClock()) as log:
+        assert await log.claim("orderly", 1) == []
+        assert len(await database.fetch("select owner from workers")) == 1
+    assert await database.fetch("select owner from workers") == []
+
+
+async def test_a_session_that_ended_is_never_claimed(log: EventLog, database: Database) -> None:
+    new = a_session(message())
+    await log.create(new)
+    await database.execute("update sessions set terminated_at = now()")
+    assert await log.claim("w", 5) == []
