@@ -1,10 +1,11 @@
-"""Steps per second at 50 sessions, against a bare loop that appends the same events to the same log.
+"""Steps per second at 50 sessions, against the same loop that writes straight to PostgreSQL.
 
 A step is one model request with one tool call, answered by a tool that does nothing. The platform:
 worker, harness, scripted provider in the same process with delay 0, `EventLog` on PostgreSQL. The
-bare loop: one task per session that makes the very same appends (recorded from the platform's run)
-through the same group commit, with nobody thinking. Beside it: the same through the `anthropic`
-adapter and a false HTTP upstream.
+straight loop (`bench/straight.py`): the same provider, tool and rows, with group commit and nothing
+else. To see where the time goes, the very same appends (recorded from the platform's run) are also
+made through `EventLog` with nobody thinking. Beside it: the same through the `anthropic` adapter
+and a false HTTP upstream.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shutil import rmtree
+from statistics import median
 from typing import Any
 
 import uvloop
@@ -29,6 +31,7 @@ from agentstead.ids import EVENT, SESSION, THREAD, RandomIds
 from agentstead.log.event_log import EventLog
 from agentstead.log.log import Appended, Derived, Incoming, Lease, NewSession, Park
 from agentstead.providers.catalogue import Catalogue
+from agentstead.providers.provider import Provider
 from agentstead.providers.scripted import Scripted
 from agentstead.providers.scripted.scenario import scenario
 from agentstead.sandbox.sandbox import Outcome
@@ -42,11 +45,13 @@ from agentstead.wire.events.stored import Event
 from agentstead.worker.loop import Worker
 from agentstead.worker.world import World
 from bench.report import keep, line, title
+from bench.straight import straight
 from bench.upstream import upstream
 
 SESSIONS = 50
 STEPS = 40
 ROUNDS = 3
+MODEL = "scripted-demo"
 WORKSPACE = "wrkspc_bench"
 TOOL = "bash"
 """The bench's tool stands under a built-in name, because agents can only have those."""
@@ -195,9 +200,21 @@ class Bench:
                 return
             await asyncio.sleep(0.02)
 
-    async def bare(self) -> float:
-        """Seconds of the same appends with nobody thinking."""
-        made = set(await self.begin("scripted-demo"))
+    async def straight(self, provider: Provider, model: str) -> float:
+        """Seconds of the same loop straight to PostgreSQL; its rows must be the worker's."""
+        spots = [(WORKSPACE, self.ids.new(SESSION), self.ids.new(THREAD)) for _ in range(SESSIONS)]
+        agent = AGENT | {"model": {"id": model}}
+        spent = await straight(self.db, agent, provider, model, tools(), spots)
+        rows = await self.db.fetch(
+            "select type from events where session_id = %s order by seq", (spots[0][1],)
+        )
+        written = [event.type for one in self.recorded for event in one.entries]
+        assert [row["type"] for row in rows] == written, "the straight loop writes other rows"
+        return spent
+
+    async def replayed(self) -> float:
+        """Seconds of the same appends through `EventLog` with nobody thinking."""
+        made = await self.begin(MODEL)
         began = time.perf_counter()
         leases: list[Lease] = []
         while len(leases) < len(made):
@@ -283,7 +300,7 @@ async def profiled(bench: Bench, catalogue: Catalogue) -> None:
     profile = cProfile.Profile()
     before = resource.getrusage(resource.RUSAGE_SELF)
     profile.enable()
-    spent = await bench.through_worker(catalogue, "scripted-demo")
+    spent = await bench.through_worker(catalogue, MODEL)
     profile.disable()
     after = resource.getrusage(resource.RUSAGE_SELF)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -298,21 +315,29 @@ async def measure() -> None:
     async with database() as db:
         bench = Bench(db)
         await bench.log.start()
-        catalogue = Catalogue(Settings(), providers={"scripted": scripted()})
-        await bench.through_worker(catalogue, "scripted-demo")
+        provider = scripted()
+        catalogue = Catalogue(Settings(), providers={"scripted": provider})
+        await bench.through_worker(catalogue, MODEL)
         rounds = [
-            (await bench.through_worker(catalogue, "scripted-demo"), await bench.bare())
+            (
+                await bench.through_worker(catalogue, MODEL),
+                await bench.straight(provider, MODEL),
+                await bench.replayed(),
+            )
             for _ in range(ROUNDS)
         ]
-        worker, bare = (min(one[side] for one in rounds) for side in (0, 1))
+        worker, straight_, log = (median(one[side] for one in rounds) for side in range(3))
         appends = len(bench.recorded) * SESSIONS
         line("through the worker", f"{steps / worker:8.0f} steps/s")
-        line("bare loop, same appends, same group commit", f"{steps / bare:8.0f} steps/s")
-        line("ratio (worker / bare)", f"{bare / worker:8.2f}")
+        line("the same loop straight to PostgreSQL", f"{steps / straight_:8.0f} steps/s")
+        line("ratio (worker / straight)", f"{straight_ / worker:8.2f}")
+        line("the same appends to the log, no loop", f"{steps / log:8.0f} steps/s")
+        line("ratio (worker / log alone)", f"{log / worker:8.2f}")
         line("appends per step", f"{appends / steps:8.2f}")
         line(
             "time per step in the worker",
-            f"{worker / steps * 1e6:8.0f} µs, of it the log {bare / steps * 1e6:.0f} µs",
+            f"{worker / steps * 1e6:8.0f} µs, of it the log {log / steps * 1e6:.0f} µs "
+            f"(straight: {straight_ / steps * 1e6:.0f} µs in all)",
         )
         await profiled(bench, catalogue)
         with upstream(0.0, tool=TOOL, steps=STEPS) as url:
@@ -324,8 +349,10 @@ async def measure() -> None:
         keep(
             "steps",
             worker=steps / worker,
-            bare=steps / bare,
-            ratio=bare / worker,
+            straight=steps / straight_,
+            log=steps / log,
+            ratio=straight_ / worker,
+            ratio_log=log / worker,
             http=steps / spent,
         )
         await bench.log.close()
