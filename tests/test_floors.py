@@ -20,7 +20,7 @@ PLANTED = (
     ("sandbox/supervisor/planted", "import agentstead.errors", "supervisor.planted -> agentstead.errors"),
     ("sandbox/supervisor/planted", "import pydantic", "supervisor.planted -> pydantic"),
     ("worker/planted", "import psycopg", "agentstead.worker.planted -> psycopg"),
-    ("worker/planted", "import fastapi", "agentstead.worker.planted -> fastapi"),
+    ("worker/planted", "import starlette", "agentstead.worker.planted -> starlette"),
     ("resources/planted", "import psycopg", "agentstead.resources.planted -> psycopg"),
     ("resources/planted", "import agentstead.worker", "agentstead.resources.planted -> agentstead.worker"),
     ("providers/planted", "import anthropic", "agentstead.providers.planted -> anthropic"),

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -68,3 +70,26 @@ def test_the_readable_form_is_not_json(capsys: pytest.CaptureFixture[str]) -> No
         logs.configure(as_json=False)
         logs.get("app").info("ready", port=8080)
     assert "port=8080" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_crash_shows_where_and_never_the_values_of_variables(
+    capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    logs.configure(as_json=as_json)
+    password = "canary" + "-in-a-variable"
+    try:
+        len(password) / 0
+    except ZeroDivisionError:
+        logs.get("app").exception("broke")
+        logging.getLogger("somelib").exception("broke too")
+    said = capsys.readouterr().err
+    assert said.count("ZeroDivisionError") >= 2
+    assert said.count("never_the_values_of_variables") >= 2
+    assert password not in said
+
+
+def test_the_log_does_not_bring_rich() -> None:
+    code = "import sys, agentstead.telemetry.logs; print('rich' in sys.modules); import rich.text"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

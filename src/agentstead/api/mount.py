@@ -5,12 +5,12 @@ Promises: every response carries `request-id`; unknown paths and methods answer 
 """
 
 from collections.abc import Iterable
+from functools import cache, partial
 
-from fastapi import FastAPI
-from fastapi.responses import JSONResponse
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentstead.api.auth import Keys
@@ -21,10 +21,10 @@ from agentstead.api.router import Router, endpoint
 from agentstead.ids import REQUEST
 
 
-def create_app(routers: Iterable[Router], services: Services) -> FastAPI:
+def create_app(routers: Iterable[Router], services: Services) -> Starlette:
     """The platform's HTTP side."""
     mounted = tuple(routers)
-    app = FastAPI(title="Agentstead", openapi_url=None, docs_url=None, redoc_url=None)
+    app = Starlette()
     app.router.redirect_slashes = False
     keys = Keys(services)
     for router in mounted:
@@ -35,10 +35,12 @@ def create_app(routers: Iterable[Router], services: Services) -> FastAPI:
                 methods=[route.method],
                 include_in_schema=False,
             )
-    description = describe(mounted)
+
+    # Made when somebody first asks: the schemas of all bodies would delay every start.
+    description = cache(partial(describe, mounted))
 
     async def openapi(_: Request) -> Response:
-        return JSONResponse(description)
+        return JSONResponse(description())
 
     app.add_route("/openapi.json", openapi, include_in_schema=False)
     app.add_exception_handler(HTTPException, unrouted)

@@ -24,24 +24,27 @@ def serve(
     ] = False,
 ) -> None:
     """Start the platform: API and workers."""
-    from agentstead import settings
-    from agentstead.cli.loop import run_until_done
-    from agentstead.telemetry import logs
+    from agentstead.cli.imports import quick_imports
 
-    chosen = settings.load(
-        host=host,
-        port=port,
-        data_dir=data_dir,
-        database_url=database_url,
-        workers=workers,
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        behind_proxy=behind_proxy or None,
-    )
-    logs.configure(level=chosen.log_level, as_json=chosen.log_json)
+    with quick_imports():
+        from agentstead import settings
+        from agentstead.cli.loop import run_until_done
+        from agentstead.telemetry import logs
 
-    # The platform's imports take a moment; a wrong setting is told before.
-    from agentstead.app.serve import serve as serve_platform
+        chosen = settings.load(
+            host=host,
+            port=port,
+            data_dir=data_dir,
+            database_url=database_url,
+            workers=workers,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            behind_proxy=behind_proxy or None,
+        )
+        logs.configure(level=chosen.log_level, as_json=chosen.log_json)
+
+        # The platform's imports take a moment; a wrong setting is told before.
+        from agentstead.app.serve import serve as serve_platform
 
     run_until_done(serve_platform(chosen, announce))
 

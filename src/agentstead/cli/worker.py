@@ -16,10 +16,13 @@ def worker(
     ] = None,
 ) -> None:
     """Start one more worker."""
-    from agentstead import settings
-    from agentstead.app.work import work
-    from agentstead.cli.loop import run_until_done
-    from agentstead.telemetry import logs
+    from agentstead.cli.imports import quick_imports
+
+    with quick_imports():
+        from agentstead import settings
+        from agentstead.app.work import work
+        from agentstead.cli.loop import run_until_done
+        from agentstead.telemetry import logs
 
     chosen = settings.load(data_dir=data_dir, database_url=database_url, metrics_port=metrics_port)
     logs.configure(level=chosen.log_level, as_json=chosen.log_json)

@@ -1,16 +1,36 @@
 """Log lines: JSON by default, readable ones on a terminal, always on standard error.
 
 Keys that name a secret are blanked whatever their value; session ids are bound by whoever works
-on a session, so that every line of it can be found.
+on a session, so that every line of it can be found. A crash shows where it happened, never the
+values of variables: among them are keys and what users wrote.
 """
 
 import logging
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import structlog
-from structlog.typing import EventDict, WrappedLogger
+
+@contextmanager
+def absent(package: str) -> Iterator[None]:
+    """Let imports inside of the block find no such package."""
+    loaded = sys.modules.get(package)
+    sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+        if loaded is not None:
+            sys.modules[package] = loaded
+
+
+# structlog would import rich, a tenth of a second of every start, for tracebacks that show the
+# values of local variables: something that must never be written.
+with absent("rich"):
+    import structlog
+    from structlog.typing import EventDict, WrappedLogger
 
 SECRET = re.compile(r"(?i)(authorization|api_?key|password|secret|token|cookie|database_url|dsn)$")
 BLANK = "[hidden]"
@@ -36,9 +56,17 @@ def configure(*, level: str = "info", as_json: bool | None = None) -> None:
         without_secrets,
     ]
     if as_json:
-        shared += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        shared += [
+            structlog.processors.ExceptionRenderer(frames),
+            structlog.processors.JSONRenderer(),
+        ]
     else:
-        shared.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+        shared.append(
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        )
     structlog.configure(
         processors=shared,
         wrapper_class=structlog.make_filtering_bound_logger(number),

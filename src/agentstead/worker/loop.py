@@ -6,10 +6,9 @@ It holds no state that matters: what it knows of a session can be folded again b
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
 from agentstead.errors import Fault, LeaseLost
 from agentstead.log.log import Lease
+from agentstead.telemetry import logs
 from agentstead.worker.turn import Turn
 from agentstead.worker.world import World
 
@@ -18,7 +17,7 @@ CRASHES_MAX = 3
 KEEP_SECONDS = 60.0
 """How often the sandboxes of driven sessions are renewed."""
 
-log = structlog.get_logger("agentstead.worker")
+log = logs.get("worker")
 
 
 class Worker:
