@@ -1,7 +1,8 @@
 """One embedded PostgreSQL per test process and, from a migrated template, a database per test.
 
-The server forgets all at a power cut: nothing here outlives the run, and waiting for the disk is
-most of what a fresh database costs. What the product starts is durable: tests/store/test_embedded.
+The server forgets all at a power cut, and lives in memory where there is room: nothing here outlives
+the run, and the disk is nearly all that a fresh database costs (measured: 300 ms on one, 30 ms
+without). What the product starts is durable: tests/store/test_embedded.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -22,7 +24,8 @@ from agentstead.store.pool import Database
 
 TEMPLATE = "template_agentstead"
 FORGETFUL = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
-_numbers = itertools.count(1)
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES_MIN = 2 << 30
 
 
 def temporary_dir() -> Path:
@@ -33,28 +36,59 @@ def temporary_dir() -> Path:
     return folder
 
 
+@contextmanager
+def memory_dir() -> Iterator[Path]:
+    """A temporary directory whose `data` is in memory, where that has room and runs programs."""
+    folder = temporary_dir()
+    data = folder / "data"
+    try:
+        if roomy(MEMORY):
+            inner = Path(tempfile.mkdtemp(prefix="agentstead-test-", dir=MEMORY))
+            inner.chmod(folder.stat().st_mode & 0o777)
+            data.symlink_to(inner)
+        yield folder
+    finally:
+        shutil.rmtree(data.resolve(), ignore_errors=True)
+        shutil.rmtree(folder)
+
+
+def roomy(memory: Path) -> bool:
+    """Whether a database fits into it and its programs run from there."""
+    if not os.access(memory, os.W_OK):
+        return False
+    state = os.statvfs(memory)
+    free = state.f_bavail * state.f_frsize
+    return free >= MEMORY_BYTES_MIN and not state.f_flag & os.ST_NOEXEC
+
+
 class Server:
     """The run's database server."""
 
     def __init__(self, embedded: EmbeddedPostgres, url: str) -> None:
         self.embedded = embedded
         self.url = url
+        self.numbers = itertools.count(1)
+        self.connection = psycopg.connect(url, autocommit=True)
 
     def execute(self, sql: str) -> None:
         """Run a statement that cannot run in a transaction."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(sql.encode())
+        self.connection.execute(sql.encode())
 
-    def create(self) -> str:
-        """A fresh, migrated database; its URL."""
-        name = f"test_{next(_numbers)}"
-        self.execute(f"create database {name} template {TEMPLATE}")
+    def create(self, template: str = TEMPLATE) -> str:
+        """A fresh database, migrated unless another template is named; its URL."""
+        name = f"test_{next(self.numbers)}"
+        self.execute(f"create database {name} template {template} strategy file_copy")
         return make_conninfo(self.url, dbname=name)
 
     def drop(self, url: str) -> None:
         """Remove it, whoever is still connected."""
         name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
         self.execute(f"drop database if exists {name} with (force)")
+
+    async def stop(self) -> None:
+        """End it; nothing of it stays."""
+        self.connection.close()
+        await self.embedded.stop()
 
 
 async def _start(folder: Path) -> Server:
@@ -70,13 +104,10 @@ async def _start(folder: Path) -> Server:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
     """The run's server."""
-    folder = temporary_dir()
-    try:
+    with memory_dir() as folder:
         server = asyncio.run(_start(folder))
         yield server
-        asyncio.run(server.embedded.stop())
-    finally:
-        shutil.rmtree(folder)
+        asyncio.run(server.stop())
 
 
 @pytest.fixture
