@@ -62,8 +62,9 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = 1.0
     claim_poll_seconds: float = 0.5
     """Only a safety net: claims are woken by notices."""
-    attempts_max: int = 3
-    """Claims in a row without progress before a session stops with a reason."""
+    attempts_max: int = 10
+    """Claims in a row without progress before a session stops with a reason. A worker that is killed
+    before it could write counts as one, and a storm of kills must not stop a healthy session."""
     retries_max: int = 8
     """Attempts of one model request after its first failure."""
     retry_first_seconds: float = 0.5

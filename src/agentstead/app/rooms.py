@@ -109,4 +109,7 @@ def pace_of(settings: Settings) -> Pace:
         claim_poll_seconds=settings.claim_poll_seconds,
         attempts_max=settings.attempts_max,
         max_output_tokens=settings.max_output_tokens,
+        retries_max=settings.retries_max,
+        retry_first_seconds=settings.retry_first_seconds,
+        retry_max_seconds=settings.retry_max_seconds,
     )
