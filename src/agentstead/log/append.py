@@ -15,11 +15,21 @@ from psycopg import Error
 
 from agentstead.clock import Clock
 from agentstead.errors import LeaseLost, StoreFault
+from agentstead.ids import Ids
 from agentstead.log.bus import LOG, Bus
 from agentstead.log.log import Appended, Derived, Lease, Park
 from agentstead.log.redact import Redactor
 from agentstead.log.rows import event_of
-from agentstead.log.sheet import Sheet, Stored, Threads, arrays, event_record, stored
+from agentstead.log.sheet import (
+    JUDGED,
+    Sheet,
+    Stored,
+    Threads,
+    arrays,
+    decision_record,
+    event_record,
+    stored,
+)
 from agentstead.log.tail import Hub, frame_of
 from agentstead.store.pool import Connection, Database, faults
 from agentstead.wire.events.stored import Event
@@ -89,6 +99,15 @@ THREADS = b"""
     on conflict (id) do update set status = excluded.status, usage = excluded.usage,
         stats = excluded.stats, updated_at = excluded.updated_at
 """
+DECISIONS = b"""
+    insert into audit (id, workspace_id, at, actor, action, target_type, target_id, decision, rule,
+                       detail)
+    select id, workspace_id, to_timestamp(at), actor, 'tool.judge', 'event', target, decision, rule,
+           detail::json
+    from unnest(%b::text[], %b::text[], %b::float8[], %b::text[], %b::text[], %b::text[], %b::text[],
+                %b::text[])
+      as r(id, workspace_id, at, actor, target, decision, rule, detail)
+"""
 
 
 @dataclass(slots=True)
@@ -118,9 +137,16 @@ class Appender:
     """Appends of this process."""
 
     def __init__(
-        self, database: Database, clock: Clock, bus: Bus, hub: Hub, redactor: Redactor
+        self,
+        database: Database,
+        clock: Clock,
+        ids: Ids,
+        bus: Bus,
+        hub: Hub,
+        redactor: Redactor,
     ) -> None:
         self.database = database
+        self.ids = ids
         self.clock = clock
         self.bus = bus
         self.hub = hub
@@ -267,6 +293,13 @@ class Appender:
         if taken := [taken for sheet in written for taken in sheet.taken]:
             await connection.execute(TAKE, (taken,))
         await connection.execute(DERIVE, arrays([sheet.record() for sheet in written]))
+        if judged := [
+            decision_record(self.ids, sheet, entry.event)
+            for sheet in written
+            for entry in sheet.written
+            if entry.event.type in JUDGED
+        ]:
+            await connection.execute(DECISIONS, arrays(judged))
         if threads := [row for sheet in written for row in self.threads.changed(sheet)]:
             await connection.execute(THREADS, arrays(threads))
         told = (f"{LOG} {sheet.id} {sheet.head}" for sheet in written if sheet.written)

@@ -19,6 +19,7 @@ from agentstead.log.log import (
     Derived,
     EventPage,
     Follower,
+    Incoming,
     Lease,
     NewSession,
     Park,
@@ -56,7 +57,7 @@ class EventLog:
         self.newsroom = News()
         self.leases = Leases(database, lease_seconds)
         self.presence = Presence(database, clock, self.bell.ring)
-        self.appender = Appender(database, clock, self.bus, self.hub, self.redactor)
+        self.appender = Appender(database, clock, ids, self.bus, self.hub, self.redactor)
         self.hearing = Hearing(database, clock, self.hub, self.bell, self.newsroom)
 
     async def start(self) -> None:
@@ -147,14 +148,14 @@ class EventLog:
     async def create(self, new: NewSession) -> None:
         """Insert session, thread and first input."""
         now = self.clock.now()
-        async with self.database.transaction() as tx:
+        async with self.database.pipeline() as tx:
             await routes.insert_session(tx, new)
-            arrived = await inbox.queue(tx, new.workspace_id, new.id, new.incoming, now)
             if new.incoming:
-                await inbox.wake(
-                    tx, new.id, new.incoming, arrived, starts=True, views=(), at=new.created_at
+                await inbox.queue(tx, new.workspace_id, new.id, new.incoming, now)
+                latest = await inbox.wake(
+                    tx, new.id, new.incoming, starts=True, views=(), at=new.created_at
                 )
-                await self.tell(tx, f"{INPUT} {new.id} {max(arrived.values())}")
+                await self.tell(tx, f"{INPUT} {new.id} {latest}")
             await self.audited(tx, new.workspace_id, "session.create", new.id, now)
         if new.incoming:
             self.bell.ring()
@@ -164,27 +165,26 @@ class EventLog:
     ) -> Decision:
         """Lock, decide, queue, wake, publish."""
         now = self.clock.now()
-        arrived: dict[str, int] = {}
-        async with self.database.transaction() as tx:
+        async with self.database.pipeline() as tx:
             desk = await inbox.desk(tx, workspace_id, session_id, call_ids)
             decision = decide(desk)
             if not decision.queue and not decision.starts_work:
                 return decision
-            arrived = await inbox.queue(tx, workspace_id, session_id, decision.queue, now)
-            views = self.hub.views(session_id)
-            await inbox.wake(
+            await inbox.queue(tx, workspace_id, session_id, decision.queue, now)
+            latest = await inbox.wake(
                 tx,
                 session_id,
                 decision.queue,
-                arrived,
                 starts=decision.starts_work,
-                views=views,
+                views=self.hub.views(session_id),
                 at=now,
             )
-            latest = max(arrived.values(), default=0)
             await self.tell(tx, f"{INPUT} {session_id} {latest}")
             detail = {"types": [entry.type for entry in decision.queue]}
             await self.audited(tx, workspace_id, "session.send", session_id, now, detail)
+            for entry in decision.queue:
+                if entry.type == "user.tool_confirmation":
+                    await audit.write(tx, self.ids, confirmed(workspace_id, entry, now))
         self.hub.publish_queued(session_id, inbox.queued_frames(decision.queue), latest)
         self.newsroom.tell(session_id, latest)
         self.bell.ring()
@@ -314,3 +314,9 @@ class EventLog:
         """The audit row of what a route did."""
         entry = audit.Entry(workspace_id, action, "session", session_id, now, detail=detail)
         await audit.write(tx, self.ids, entry)
+
+
+def confirmed(workspace_id: str, entry: Incoming, now: float) -> audit.Entry:
+    """The audit row of a client's answer to an ask."""
+    call_id, result = entry.payload["tool_use_id"], entry.payload["result"]
+    return audit.Entry(workspace_id, "tool.confirm", "event", call_id, now, decision=result)

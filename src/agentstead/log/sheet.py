@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agentstead.clock import rfc3339
+from agentstead.ids import AUDIT, Ids
 from agentstead.log.log import Derived, Lease, Park, ThreadRow
 from agentstead.log.redact import Redactor
 from agentstead.log.rows import asks_text, pending_of, text_of
@@ -13,6 +14,8 @@ from agentstead.wire.events.stored import Event, Pending
 
 ENDS = frozenset({"session.status_idle", "session.status_terminated"})
 """Events that end a session's turn."""
+JUDGED = frozenset({"agent.tool_use", "agent.mcp_tool_use"})
+"""Events that carry a decision on whether a call may run."""
 SAME_MOMENT_SECONDS = 0.000002
 """The database keeps microseconds."""
 
@@ -53,6 +56,7 @@ class Sheet:
         self.primary_thread_id: str = row["primary_thread_id"]
         self.fence: int = row["fence"]
         self.owner: str | None = row["lease_owner"]
+        self.actor = self.owner or "system"
         self.head: int = row["head_seq"]
         self.last_at: float | None = row["last_event_at"]
         self.at = self.last_at or 0.0
@@ -145,6 +149,21 @@ def event_record(sheet: Sheet, entry: Stored) -> tuple[Any, ...]:
         sheet.fence,
         entry.text,
         None if event.private is None else text_of(event.private),
+    )
+
+
+def decision_record(ids: Ids, sheet: Sheet, event: Event) -> tuple[Any, ...]:
+    """The audit row of a decision on a tool call, in the order of the statement."""
+    evaluation = event.payload.get("evaluation") or {}
+    return (
+        ids.new(AUDIT),
+        sheet.workspace_id,
+        event.at,
+        sheet.actor,
+        event.id,
+        event.payload.get("evaluated_permission"),
+        evaluation.get("type", "not_enabled"),
+        json.dumps({"session_id": sheet.id, "tool": event.payload.get("name")}),
     )
 
 
