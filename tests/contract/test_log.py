@@ -370,6 +370,49 @@ async def test_the_desk_shows_calls_and_which_still_wait(log: Any) -> None:
     assert second.threads == {new.primary_thread_id: "running"}
 
 
+@pytest.mark.parametrize("text", ["a\x00b", "\ud800", "plain"], ids=["nul", "surrogate", "plain"])
+async def test_the_desk_bears_any_text_beside_what_it_reads(log: Any, text: str) -> None:
+    new, lease = await begun(log, message(text))
+    tool = event(new, "agent.tool_use", input={"command": text}, evaluated_permission="ask")
+    custom = event(new, "agent.custom_tool_use", input={"a": text})
+    asks = (
+        Ask(tool.id, "confirmation", new.primary_thread_id),
+        Ask(custom.id, "custom", new.primary_thread_id),
+    )
+    await log.append(lease, [tool, custom], seen=0, derived=derived(new, "running", asks))
+    answer = incoming("user.custom_tool_result", custom_tool_use_id=custom.id, content=text)
+    await log.accept(DEFAULT_WORKSPACE, new.id, [custom.id], queues(answer, starts=False))
+    desks: list[Any] = []
+
+    def look(desk: Any) -> Decision:
+        desks.append(desk)
+        return Decision((), starts_work=False)
+
+    await log.accept(DEFAULT_WORKSPACE, new.id, [tool.id, custom.id], look)
+    (desk,) = desks
+    assert {call.id: (call.permission, call.open) for call in desk.calls.values()} == {
+        tool.id: ("ask", True),
+        custom.id: (None, False),
+    }
+    assert ids(desk.open_asks) == [tool.id]
+
+
+async def test_a_call_of_another_session_is_unknown(log: Any) -> None:
+    new, lease = await begun(log)
+    tool = event(new, "agent.tool_use", evaluated_permission="ask")
+    await log.append(lease, [tool], seen=0, derived=derived(new))
+    other = a_session()
+    await log.create(other)
+    desks: list[Any] = []
+
+    def look(desk: Any) -> Decision:
+        desks.append(desk)
+        return Decision((), starts_work=False)
+
+    await log.accept(DEFAULT_WORKSPACE, other.id, [tool.id], look)
+    assert desks[0].calls == {}
+
+
 async def test_a_refusal_of_the_door_writes_nothing(log: Any) -> None:
     new = a_session()
     await log.create(new)

@@ -1,6 +1,5 @@
 """Client input on its way into the log: the desk, what is queued, and what it wakes."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,6 @@ from agentstead.log.rows import asks_of, text_of
 from agentstead.log.tail import QUEUED_TYPES, Frame, encoded
 from agentstead.store.pool import Transaction
 
-CALLS = ("agent.tool_use", "agent.mcp_tool_use", "agent.custom_tool_use")
 BATCH_TYPES = frozenset({
     "user.message", "user.define_outcome", "user.tool_confirmation", "user.custom_tool_result",
     "user.tool_result",
@@ -25,17 +23,24 @@ LOCK = """
            archived_at is not null as archived, head_seq
     from sessions where id = %s and workspace_id = %s for no key update
 """
-ANSWERED = """
-    select coalesce(payload->>'tool_use_id', payload->>'custom_tool_use_id') as id
-    from inbox where session_id = %s
+THREADS = "select id, status from threads where session_id = %s"
+# Whole payloads, because PostgreSQL refuses to take a field out of one with NUL or lone surrogates.
+ANSWERS = """
+    select payload from inbox
+    where session_id = %s
       and type in ('user.tool_confirmation', 'user.custom_tool_result', 'user.tool_result')
+"""
+CALLS = """
+    select id, type, thread_id, payload from events
+    where id = any(%s) and session_id = %s
+      and type in ('agent.tool_use', 'agent.mcp_tool_use', 'agent.custom_tool_use')
 """
 QUEUE = """
     insert into inbox (session_id, id, workspace_id, thread_id, type, at, payload, private)
     select %s, r.id, %s, r.thread_id, r.type, to_timestamp(%s), r.payload::json, r.private::json
     from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
       with ordinality as r(id, thread_id, type, payload, private, place)
-    order by r.place returning id, arrived
+    order by r.place
 """
 WAKE = """
     update sessions set
@@ -46,42 +51,39 @@ WAKE = """
         active_since = case when %(starts)s then coalesce(active_since, to_timestamp(%(at)s))
             else active_since end,
         batch_first = coalesce(%(first)s, batch_first),
-        batch_arrived = coalesce(%(arrived)s, batch_arrived),
+        batch_arrived = coalesce((select arrived from inbox where id = %(first)s), batch_arrived),
         batch_seen = case when %(first)s::text is null then batch_seen else %(views)s end,
         batch_ended_seq = case when %(first)s::text is null then batch_ended_seq end,
         batch_ended_at = case when %(first)s::text is null then batch_ended_at end
     where id = %(id)s
 """
+LATEST = "select coalesce(max(arrived), 0) as arrived from inbox where id = any(%s)"
 
 
 async def desk(
     tx: Transaction, workspace_id: str, session_id: str, call_ids: Sequence[str]
 ) -> Desk:
     """Lock the session and gather what a decision needs. Raises NotFound."""
-    row = await tx.fetch_one(LOCK, (session_id, workspace_id))
+    locked = await tx.ask(LOCK, (session_id, workspace_id))
+    threads = await tx.ask(THREADS, (session_id,))
+    answers = await tx.ask(ANSWERS, (session_id,))
+    found = await tx.ask(CALLS, (list(call_ids), session_id)) if call_ids else None
+    row = await locked.fetchone()
     if row is None:
         raise NotFound(f"There is no session {session_id}.")
-    threads = await tx.fetch("select id, status from threads where session_id = %s", (session_id,))
-    answered = {entry["id"] for entry in await tx.fetch(ANSWERED, (session_id,))}
+    answered = {answer_to(entry["payload"]) for entry in await answers.fetchall()}
     asks = tuple(ask for ask in asks_of(row["asks"]) if ask.id not in answered)
     waiting = {ask.id for ask in asks}
-    calls: dict[str, CallFacts] = {}
-    if call_ids:
-        found = await tx.fetch(
-            "select id, type, thread_id, payload->>'evaluated_permission' as permission"
-            " from events where id = any(%s) and session_id = %s and type = any(%s)",
-            (list(call_ids), session_id, list(CALLS)),
+    calls = {
+        entry["id"]: CallFacts(
+            entry["id"],
+            entry["type"],
+            entry["payload"].get("evaluated_permission"),
+            entry["thread_id"],
+            entry["id"] in waiting,
         )
-        calls = {
-            entry["id"]: CallFacts(
-                entry["id"],
-                entry["type"],
-                entry["permission"],
-                entry["thread_id"],
-                entry["id"] in waiting,
-            )
-            for entry in found
-        }
+        for entry in (await found.fetchall() if found else ())
+    }
     return Desk(
         session_id=session_id,
         workspace_id=workspace_id,
@@ -89,20 +91,26 @@ async def desk(
         stop_reason=row["stop_reason"],
         archived=row["archived"],
         primary_thread_id=row["primary_thread_id"],
-        threads={entry["id"]: entry["status"] for entry in threads},
+        threads={entry["id"]: entry["status"] for entry in await threads.fetchall()},
         calls=calls,
         open_asks=asks,
         environment=row["environment"],
     )
 
 
+def answer_to(payload: Mapping[str, Any]) -> str | None:
+    """The call that a queued answer is for."""
+    call_id: str | None = payload.get("tool_use_id") or payload.get("custom_tool_use_id")
+    return call_id
+
+
 async def queue(
     tx: Transaction, workspace_id: str, session_id: str, incoming: Sequence[Incoming], at: float
-) -> dict[str, int]:
-    """Put input in; id → order of arrival."""
+) -> None:
+    """Put input in, in this order."""
     if not incoming:
-        return {}
-    rows = await tx.fetch(
+        return
+    await tx.execute(
         QUEUE,
         (
             session_id,
@@ -112,35 +120,32 @@ async def queue(
             [entry.thread_id for entry in incoming],
             [entry.type for entry in incoming],
             [text_of(entry.payload) for entry in incoming],
-            [None if entry.private is None else json.dumps(entry.private) for entry in incoming],
+            [None if entry.private is None else text_of(entry.private) for entry in incoming],
         ),
     )
-    return {row["id"]: row["arrived"] for row in rows}
 
 
 async def wake(
     tx: Transaction,
     session_id: str,
     incoming: Sequence[Incoming],
-    arrived: Mapping[str, int],
     *,
     starts: bool,
     views: Sequence[str],
     at: float,
-) -> None:
-    """The session wants a worker now; remember the batch for streams that open later."""
+) -> int:
+    """The session wants a worker now; remember the batch for streams that open later.
+
+    The arrival of the latest of this input, 0 when there is none.
+    """
     first = next((entry.id for entry in incoming if entry.type in BATCH_TYPES), None)
     await tx.execute(
         WAKE,
-        {
-            "id": session_id,
-            "at": at,
-            "starts": starts,
-            "first": first,
-            "arrived": arrived.get(first) if first else None,
-            "views": list(views),
-        },
+        {"id": session_id, "at": at, "starts": starts, "first": first, "views": list(views)},
     )
+    latest = await tx.fetch_one(LATEST, ([entry.id for entry in incoming],))
+    assert latest
+    return int(latest["arrived"])
 
 
 def queued_frames(incoming: Iterable[Incoming]) -> list[Frame]:

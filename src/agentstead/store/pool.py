@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
@@ -73,6 +73,11 @@ class Transaction:
             cursor = await self.connection.execute(sql.encode(), params or None)
             return cursor.rowcount
 
+    async def ask(self, sql: str, params: Params = ()) -> AsyncCursor[DictRow]:
+        """Run a statement whose rows are fetched later: in a pipeline it does not wait."""
+        with faults():
+            return await self.connection.execute(sql.encode(), params or None)
+
 
 class Database:
     """A pool of connections to one PostgreSQL database."""
@@ -117,6 +122,19 @@ class Database:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """One transaction: committed at the end, rolled back by an exception."""
         async with self.connection() as connection, connection.transaction():
+            yield Transaction(connection)
+
+    @asynccontextmanager
+    async def pipeline(self) -> AsyncIterator[Transaction]:
+        """A transaction whose statements travel together: only fetching waits, and the end does.
+
+        `execute` cannot tell the rows touched in it.
+        """
+        async with (
+            self.connection() as connection,
+            connection.pipeline(),
+            connection.transaction(),
+        ):
             yield Transaction(connection)
 
     async def fetch(self, sql: str, params: Params = ()) -> list[dict[str, Any]]:
