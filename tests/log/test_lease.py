@@ -130,3 +130,30 @@ async def test_a_session_that_ended_is_never_claimed(log: EventLog, database: Da
     await log.create(new)
     await database.execute("update sessions set terminated_at = now()")
     assert await log.claim("w", 5) == []
+
+
+async def test_a_due_session_that_is_locked_for_a_moment_is_claimed_all_the_same(
+    log: EventLog, database: Database
+) -> None:
+    new = a_session(message())
+    await log.create(new)
+    async with database.transaction() as tx:  # as a stream that opens does
+        await tx.execute("select id from sessions for no key update")
+        claim = asyncio.create_task(log.claim("w", 5))
+        await asyncio.sleep(0.05)
+        assert not claim.done()
+    assert [lease.session_id for lease in await claim] == [new.id]
+
+
+async def test_a_session_that_stays_locked_holds_up_nobody(
+    log: EventLog, database: Database
+) -> None:
+    await log.create(a_session(message()))
+    async with database.transaction() as tx:
+        await tx.execute("select id from sessions for no key update")
+        async with asyncio.timeout(2):
+            assert await log.claim("w", 5) == []
+            other = a_session(message())
+            await log.create(other)
+            assert [lease.session_id for lease in await log.claim("w", 5)] == [other.id]
+    assert len(await log.claim("w", 5)) == 1

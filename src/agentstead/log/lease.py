@@ -9,8 +9,10 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from psycopg import AsyncConnection, Error
+from psycopg.errors import LockNotAvailable
 from psycopg.rows import DictRow, dict_row
 
 from agentstead.clock import Clock
@@ -43,6 +45,18 @@ CLAIM = """
     from free where s.id = free.id
     returning s.id, s.workspace_id, s.fence
 """
+OVERLOOKED = """
+    select exists (
+        select from sessions
+        where wake_at <= clock_timestamp()
+          and (lease_until is null or lease_until < clock_timestamp()) and terminated_at is null
+    ) as found
+"""
+PATIENT = CLAIM.replace("order by due.place, due.wake_at\n", "order by s.id\n").replace(
+    " skip locked", ""
+)
+"""Waits for rows that are locked; in the order of the ids, like all who lock many."""
+PATIENCE = "set local lock_timeout = '100ms'"
 HEARTBEAT = """
     with mine as (
         select s.id from sessions s
@@ -83,14 +97,28 @@ class Leases:
 
     async def claim(self, owner: str, limit: int) -> list[Lease]:
         """Claim up to `limit` due sessions."""
-        asked = {
+        asked: dict[str, object] = {
             "owner": owner,
             "most": limit,
             "candidates": limit * 4,
             "seconds": self.lease_seconds,
         }
-        rows = await self.database.fetch(CLAIM, asked)
+        rows = await self.database.fetch(CLAIM, asked) or await self.overlooked(asked)
         return [Lease(row["id"], row["workspace_id"], row["fence"], owner) for row in rows]
+
+    async def overlooked(self, asked: dict[str, object]) -> list[dict[str, Any]]:
+        """Claim what is due and was locked for a moment, as by a stream that opens.
+
+        Its notice has been heard already: nobody else would come for it until the next look-round.
+        """
+        look = await self.database.fetch_one(OVERLOOKED)
+        if not look or not look["found"]:
+            return []
+        with suppress(LockNotAvailable):
+            async with self.database.transaction() as tx:
+                await tx.execute(PATIENCE)
+                return await tx.fetch(PATIENT, asked)
+        return []
 
     async def heartbeat(self, leases: Sequence[Lease]) -> dict[str, bool]:
         """Renew in one statement; session id → whether it has input pending."""
