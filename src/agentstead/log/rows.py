@@ -28,9 +28,13 @@ SESSION_COLUMNS = """
 """
 
 
+encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""Made once: `json.dumps` with options makes an encoder for every call."""
+
+
 def text_of(value: Any) -> str:
     """JSON text on one line. Lone surrogates are escaped, since they have no UTF-8 form."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = encode(value)
     try:
         text.encode()
     except UnicodeEncodeError:

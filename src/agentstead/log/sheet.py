@@ -39,12 +39,21 @@ def stored(event: Event, redactor: Redactor) -> Stored:
 
 def placed(entry: Stored, seq: int, at: float) -> Stored:
     """With its place in the log; `at` never runs backwards within a session."""
-    if entry.event.at >= at - SAME_MOMENT_SECONDS:
-        return Stored(replace(entry.event, seq=seq), entry.text)
-    payload = dict(entry.event.payload)
-    if payload.get("processed_at"):
-        payload["processed_at"] = rfc3339(at)
-    return Stored(replace(entry.event, seq=seq, at=at, payload=payload), text_of(payload))
+    event, text = entry.event, entry.text
+    payload: Mapping[str, Any] = event.payload
+    if event.at < at - SAME_MOMENT_SECONDS:
+        payload = dict(payload)
+        if payload.get("processed_at"):
+            payload["processed_at"] = rfc3339(at)
+        text = text_of(payload)
+    else:
+        at = event.at
+    return Stored(
+        Event(
+            event.id, event.type, event.thread_id, payload, at, seq, event.private, event.primary
+        ),
+        text,
+    )  # `dataclasses.replace` takes four times as long
 
 
 class Sheet:
