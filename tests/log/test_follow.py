@@ -1,6 +1,7 @@
 """Streams: neither gap nor duplicate, late openers, queued frames, the slow, and the end."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -339,3 +340,73 @@ async def test_another_workspace_cannot_follow(log: EventLog) -> None:
     with pytest.raises(NotFound):
         await log.follow("wrkspc_other", new.id)
     assert log.hub.channels == {}
+
+
+async def test_a_stream_that_waits_for_an_append_misses_nothing_of_its_turn(
+    log: EventLog, database: Database
+) -> None:
+    new = a_session(message())
+    await log.create(new)
+    async with database.transaction() as tx:  # what an append does, slowly
+        await tx.execute("select id from sessions for no key update")
+        opening = asyncio.create_task(log.follow(WS, new.id))
+        await asyncio.sleep(0.1)
+        assert not opening.done()
+        entry = new.incoming[0]
+        await tx.execute(
+            "insert into events (session_id, seq, id, workspace_id, thread_id, type, primary_view,"
+            " at, fence, payload) values (%s, 1, %s, %s, %s, %s, true, now(), 1, %s)",
+            (new.id, entry.id, WS, new.primary_thread_id, entry.type, json.dumps(entry.payload)),
+        )
+        await tx.execute("delete from inbox")
+        await tx.execute("update sessions set head_seq = 1")
+    assert ids(await frames(await opening)) == [entry.id]
+
+
+async def test_queued_input_of_all_processes_comes_whatever_the_order_of_notices(
+    log: EventLog, other: EventLog
+) -> None:
+    new = a_session()
+    await log.create(new)
+    follower = await log.follow(WS, new.id)
+    log.bus.tasks[0].cancel()
+    await asyncio.gather(log.bus.tasks[0], return_exceptions=True)
+    theirs, mine = message("theirs"), message("mine")
+    await other.accept(WS, new.id, [], queues(theirs))
+    await log.accept(WS, new.id, [], queues(mine))
+    assert ids(await frames(follower)) == [mine.id]
+    (pending,) = [each for each in await log.pending(new.id) if each.id == theirs.id]
+    log.hearing.hear("I", f"{new.id} {pending.arrived}")  # the notice comes late
+    assert ids(await frames(follower)) == [theirs.id]
+    log.hearing.hear("I", f"{new.id} {pending.arrived}")
+    assert await frames(follower) == []
+
+
+async def test_input_queued_while_the_bus_was_lost_is_streamed(
+    log: EventLog, other: EventLog, database: Database
+) -> None:
+    new = a_session()
+    await log.create(new)
+    follower = await other.follow(WS, new.id)
+    await database.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where datname = current_database() and query ilike 'listen%'"
+    )
+    while_deaf = message()
+    await log.accept(WS, new.id, [], queues(while_deaf))
+    assert ids(await frames(follower, most=1, seconds=3)) == [while_deaf.id]
+
+
+async def test_input_that_waited_before_a_stream_opened_is_not_streamed_as_new(
+    log: EventLog, other: EventLog
+) -> None:
+    new = a_session()
+    await log.create(new)
+    early = await log.follow(WS, new.id)
+    await log.accept(WS, new.id, [], queues(message("before")))
+    await frames(early)
+    late = await log.follow(WS, new.id)
+    after = message("after")
+    await other.accept(WS, new.id, [], queues(after))
+    assert ids(await frames(late, most=1, seconds=2)) == [after.id]
+    assert await frames(late) == []

@@ -185,7 +185,7 @@ class EventLog:
             for entry in decision.queue:
                 if entry.type == "user.tool_confirmation":
                     await audit.write(tx, self.ids, confirmed(workspace_id, entry, now))
-        self.hub.publish_queued(session_id, inbox.queued_frames(decision.queue), latest)
+        self.hub.publish_queued(session_id, inbox.queued_frames(decision.queue))
         self.newsroom.tell(session_id, latest)
         self.bell.ring()
         return decision
@@ -290,7 +290,7 @@ class EventLog:
         except BaseException:
             await subscriber.close()
             raise
-        subscriber.begin(start.primary_thread_id, start.head, start.replay)
+        subscriber.begin(start.primary_thread_id, start.head, start.queued, start.replay)
         self.hub.begun(subscriber, start.head)
         if start.over:
             subscriber.finish()

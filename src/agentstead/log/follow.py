@@ -9,16 +9,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentstead.errors import NotFound
-from agentstead.log.inbox import queued_frame
-from agentstead.log.tail import QUEUED_TYPES, Frame, stored_frame
+from agentstead.log.inbox import queued_frame, queued_since
+from agentstead.log.tail import Frame, stored_frame
 from agentstead.store.pool import Database, Transaction
 
+# Locked by a statement of its own: one that waited for a lock sees the row as it is by then, but
+# events and inbox as they were when it began.
+LOCK = "select id from sessions where id = %s and workspace_id = %s for no key update"
 ROW = """
     select s.head_seq, s.primary_thread_id, s.batch_first, s.batch_arrived, s.batch_seen,
-           s.status,
+           s.status, array(select id from inbox where session_id = s.id) as queued,
            extract(epoch from clock_timestamp() - s.batch_ended_at)::float8 as ended_ago,
            (select seq from events e where e.session_id = s.id and e.id = s.batch_first) as first_seq
-    from sessions s where s.id = %s and s.workspace_id = %s for no key update of s
+    from sessions s where s.id = %s and s.workspace_id = %s
 """
 
 
@@ -26,10 +29,18 @@ class Opening:
     """What a new subscriber starts with."""
 
     def __init__(
-        self, primary_thread_id: str, head: int, replay: list[Frame], *, over: bool
+        self,
+        primary_thread_id: str,
+        head: int,
+        queued: list[str],
+        replay: list[Frame],
+        *,
+        over: bool,
     ) -> None:
         self.primary_thread_id = primary_thread_id
         self.head = head
+        self.queued = queued
+        """Ids of the input that waits."""
         self.replay = replay
         self.over = over
         """The session is terminated: nothing will come."""
@@ -44,7 +55,8 @@ async def opening(
 ) -> Opening:
     """Read where to start, and mark the latest batch as seen by this view. Raises NotFound."""
     view = thread_id or ""
-    async with database.transaction() as tx:
+    async with database.pipeline() as tx:
+        await tx.ask(LOCK, (session_id, workspace_id))
         row = await tx.fetch_one(ROW, (session_id, workspace_id))
         if row is None:
             raise NotFound(f"There is no session {session_id}.")
@@ -59,7 +71,11 @@ async def opening(
                 (view, session_id),
             )
     return Opening(
-        row["primary_thread_id"], row["head_seq"], replay, over=row["status"] == "terminated"
+        row["primary_thread_id"],
+        row["head_seq"],
+        row["queued"],
+        replay,
+        over=row["status"] == "terminated",
     )
 
 
@@ -80,11 +96,7 @@ async def batch(tx: Transaction, session_id: str, row: Mapping[str, Any]) -> lis
             (session_id, row["first_seq"], row["head_seq"]),
         )
         frames = [stored_frame(event) for event in rows]
-    queued = await tx.fetch(
-        "select id, type, thread_id, payload::text as text from inbox"
-        " where session_id = %s and arrived >= %s and type = any(%s) order by arrived",
-        (session_id, row["batch_arrived"], list(QUEUED_TYPES)),
-    )
+    queued = await queued_since(tx, session_id, row["batch_arrived"] - 1)
     return frames + [
         queued_frame(entry["id"], entry["type"], entry["thread_id"], entry["text"])
         for entry in queued

@@ -6,14 +6,15 @@ never an event: after a gap everything followed is read again.
 
 import asyncio
 import json
-from contextlib import suppress
+
+from psycopg import Error
 
 from agentstead.clock import Clock
 from agentstead.errors import StoreFault
 from agentstead.log.bus import GONE, INPUT, LOG, PREVIEW
 from agentstead.log.dispatch import Doorbell, News
 from agentstead.log.inbox import queued_frame, queued_since
-from agentstead.log.tail import Frame, Hub, encoded, stored_frame
+from agentstead.log.tail import Channel, Frame, Hub, encoded, stored_frame
 from agentstead.store.pool import Database
 
 READ_MAX = 1000
@@ -72,14 +73,15 @@ class Hearing:
             await self.hub.wanted.wait()
             self.hub.wanted.clear()
             behind, self.hub.behind = self.hub.behind, set()
+            failed: set[str] = set()
             for session_id in behind:
                 try:
                     await self.catch_up(session_id)
-                except StoreFault:
-                    self.hub.behind.add(session_id)
-            if self.hub.behind:
-                with suppress(asyncio.TimeoutError):
-                    await self.clock.sleep(RETRY_SECONDS)
+                except (StoreFault, Error):
+                    failed.add(session_id)
+            if failed:
+                await self.clock.sleep(RETRY_SECONDS)
+                self.hub.behind |= failed
                 self.hub.wanted.set()
 
     async def catch_up(self, session_id: str) -> None:
@@ -94,14 +96,23 @@ class Hearing:
             if len(rows) < READ_MAX:
                 break
         channel = self.hub.channels.get(session_id)
-        if channel is None or channel.input_head <= channel.arrived:
-            return
-        async with self.database.connection() as connection:
-            queued = await queued_since(connection, session_id, channel.arrived)
-        frames = [
-            queued_frame(row["id"], row["type"], row["thread_id"], row["text"]) for row in queued
-        ]
-        self.hub.publish_queued(session_id, frames, channel.input_head)
+        if channel is not None and channel.input_wanted:
+            await self.catch_up_input(session_id, channel)
+
+    async def catch_up_input(self, session_id: str, channel: Channel) -> None:
+        """Publish queued input; what arrives while this reads is wanted anew."""
+        channel.input_wanted = False
+        try:
+            queued = await queued_since(self.database, session_id, channel.arrived)
+        except BaseException:
+            channel.input_wanted = True
+            raise
+        if queued:
+            channel.arrived = queued[-1]["arrived"]
+        self.hub.publish_queued(
+            session_id,
+            [queued_frame(row["id"], row["type"], row["thread_id"], row["text"]) for row in queued],
+        )
 
 
 def gone_frame(text: str) -> Frame:

@@ -3,14 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from psycopg import AsyncConnection
-from psycopg.rows import DictRow
-
 from agentstead.errors import NotFound
 from agentstead.log.log import CallFacts, Desk, Incoming
 from agentstead.log.rows import asks_of, text_of
 from agentstead.log.tail import QUEUED_TYPES, Frame, encoded
-from agentstead.store.pool import Transaction
+from agentstead.store.pool import Database, Transaction
 
 BATCH_TYPES = frozenset({
     "user.message", "user.define_outcome", "user.tool_confirmation", "user.custom_tool_result",
@@ -163,12 +160,11 @@ def queued_frame(event_id: str, kind: str, thread_id: str | None, text: str) -> 
 
 
 async def queued_since(
-    connection: AsyncConnection[DictRow], session_id: str, arrived: int
+    source: Database | Transaction, session_id: str, arrived: int
 ) -> list[dict[str, Any]]:
-    """Queued input with a later arrival, payloads as text."""
-    cursor = await connection.execute(
-        b"select arrived, id, type, thread_id, payload::text as text from inbox"
-        b" where session_id = %s and arrived > %s and type = any(%s) order by arrived",
+    """Queued input with a later arrival that streams show, payloads as text."""
+    return await source.fetch(
+        "select arrived, id, type, thread_id, payload::text as text from inbox"
+        " where session_id = %s and arrived > %s and type = any(%s) order by arrived",
         (session_id, arrived, list(QUEUED_TYPES)),
     )
-    return await cursor.fetchall()

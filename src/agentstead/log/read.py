@@ -64,9 +64,13 @@ async def retrieve(
     source: Database | Transaction, workspace_id: str, session_id: str, *, lock: bool = False
 ) -> SessionRow:
     """One session. Raises NotFound."""
+    if lock:  # first: a statement that waits for a lock counts the inbox as it was before
+        await source.execute(
+            "select id from sessions where id = %s and workspace_id = %s for no key update",
+            (session_id, workspace_id),
+        )
     row = await source.fetch_one(
-        f"select {SESSION_COLUMNS} from sessions where id = %s and workspace_id = %s"  # noqa: S608
-        + (" for no key update" if lock else ""),
+        f"select {SESSION_COLUMNS} from sessions where id = %s and workspace_id = %s",  # noqa: S608
         (session_id, workspace_id),
     )
     if row is None:

@@ -85,10 +85,13 @@ class Subscriber:
         self.ready = asyncio.Event()
         self.over = False
 
-    def begin(self, primary_thread_id: str, after: int, replay: Iterable[Frame]) -> None:
-        """Send `replay`, then everything after `after`."""
+    def begin(
+        self, primary_thread_id: str, after: int, queued: Iterable[str], replay: Iterable[Frame]
+    ) -> None:
+        """Send `replay`, then everything after `after`, but no more of what was `queued` by then."""
         self.primary_thread_id = primary_thread_id
         held, self.held, self.after = self.held or [], None, after
+        self.known.update(dict.fromkeys(queued))
         for frame in replay:
             if self.shows(frame):
                 self.note(frame)
@@ -188,9 +191,9 @@ class Channel:
     head: int = 0
     """The last event heard of."""
     arrived: int = 0
-    """The last queued input published."""
-    input_head: int = 0
-    """The last queued input heard of."""
+    """The last queued input read for it; what this process queued itself is published unread."""
+    input_wanted: bool = False
+    """Others may have queued input that is not read yet."""
     finished: deque[str] = field(default_factory=lambda: deque(maxlen=FINISHED_MAX))
 
 
@@ -245,12 +248,14 @@ class Hub:
         """Another process has queued input."""
         channel = self.channels.get(session_id)
         if channel is not None and arrived > channel.arrived:
-            channel.input_head = max(channel.input_head, arrived)
+            channel.input_wanted = True
             self.behind.add(session_id)
             self.wanted.set()
 
     def resync(self) -> None:
         """Notices may have been missed: read all again."""
+        for channel in self.channels.values():
+            channel.input_wanted = True
         self.behind.update(self.channels)
         self.wanted.set()
 
@@ -271,12 +276,11 @@ class Hub:
             for subscriber in tuple(channel.subscribers):
                 subscriber.offer(frame)
 
-    def publish_queued(self, session_id: str, frames: Iterable[Frame], arrived: int) -> None:
-        """Hand out input that was queued."""
+    def publish_queued(self, session_id: str, frames: Iterable[Frame]) -> None:
+        """Hand out input that was queued; subscribers know what they have had."""
         channel = self.channels.get(session_id)
-        if channel is None or arrived <= channel.arrived:
+        if channel is None:
             return
-        channel.arrived = arrived
         for frame in frames:
             for subscriber in tuple(channel.subscribers):
                 subscriber.offer(frame)
