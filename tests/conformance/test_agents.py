@@ -1,10 +1,11 @@
-"""core.md §18 step 1 and what belongs to it: agents through the official SDK."""
+"""wire §18 step 1 and what belongs to it: agents through the official SDK."""
 
 from typing import Any
 
 import anthropic
 import pytest
 
+from tests.conformance.requirements import requirement
 from tests.support.server import MODEL, Running
 
 TOOLSET = "agent_toolset_20260401"
@@ -16,7 +17,7 @@ LOOKUP: Any = {
 }
 
 
-# core.md §18 step 1
+@requirement("agents:life", "agents:no-change", "agents:stale-version", "agents:versions")
 async def test_an_agents_life(client: Any, environment: Any) -> None:
     agent = await client.beta.agents.create(
         name="Fixer",
@@ -61,7 +62,7 @@ async def test_an_agents_life(client: Any, environment: Any) -> None:
         await client.beta.agents.update(agent.id, name="x")
 
 
-# core.md §19: the whole shape, every field present.
+@requirement("agents:every-field")
 async def test_an_agent_has_every_field(server: Running) -> None:
     body = {
         "name": "Fixer",
@@ -83,7 +84,7 @@ async def test_an_agent_has_every_field(server: Running) -> None:
     }  # fmt: skip
 
 
-# core.md §2.5
+@requirement("agents:omit-and-null")
 async def test_omitted_keeps_and_null_clears(client: Any) -> None:
     made = await client.beta.agents.create(
         name="a", model={"id": MODEL, "effort": "low", "speed": "fast"}, description="d", system="s",
@@ -123,7 +124,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-# Issue, "Bad input": the field's path first, and nothing is stored.
+@requirement("agents:refused-by-path", "agents:unknown-model")
 async def test_a_wrong_agent_is_refused(server: Running) -> None:
     http = server.http()
     for more, said in WRONG:
@@ -134,7 +135,7 @@ async def test_a_wrong_agent_is_refused(server: Running) -> None:
     assert (await http.get("/v1/agents")).json() == {"data": [], "next_page": None}
 
 
-# core.md §1.8, §2.6
+@requirement("paging:newest-first", "paging:last-page")
 async def test_agents_are_listed_newest_first(client: Any, server: Running) -> None:
     made = [await client.beta.agents.create(name=str(n), model=MODEL) for n in range(5)]
     await client.beta.agents.archive(made[2].id)
@@ -149,6 +150,7 @@ async def test_agents_are_listed_newest_first(client: Any, server: Running) -> N
     assert (await server.http().get("/v1/agents?limit=101")).status_code == 400
 
 
+@requirement("agents:unknown")
 async def test_an_unknown_agent_or_version_is_not_found(client: Any, agent: Any) -> None:
     for wrong in ("agent_none", "sesn_x"):
         with pytest.raises(anthropic.NotFoundError):

@@ -24,6 +24,7 @@ from agentstead.resources import ROUTERS
 from agentstead.wire.events.names import DELETED, PERSISTED
 from tests.conformance import gaps
 from tests.conformance.drift import Requests, unanswered
+from tests.conformance.requirements import requirement
 from tests.conformance.sdk_surface import Method, constants, members, methods
 from tests.support.server import MODEL, Running, serving
 
@@ -51,6 +52,7 @@ def family(method: Method) -> str | None:
     return max(found, key=len, default=None)
 
 
+@requirement("sdks:methods")
 def test_every_method_has_a_route_or_a_reason() -> None:
     assert len(METHODS) > 200
     asking = [one for one in METHODS.values() if one.verb]
@@ -71,6 +73,7 @@ def differences(method: Method, route: Route) -> list[str]:
     return found
 
 
+@requirement("sdks:parameters")
 def test_every_field_that_can_be_sent_is_taken() -> None:
     found = {
         f"{one.id}: {difference}"
@@ -81,6 +84,7 @@ def test_every_field_that_can_be_sent_is_taken() -> None:
     assert found == set(gaps.REQUESTS)
 
 
+@requirement("sdks:parameters")
 def test_a_field_that_is_missing_is_seen() -> None:
     send = METHODS["sessions.events.send"]
     schema = ROUTES[form(send.verb or "", send.path)].body.model_json_schema()  # type: ignore[union-attr]
@@ -207,6 +211,7 @@ async def seen(database_url: str) -> list[tuple[Any, Any]]:
         return await run(server)
 
 
+@requirement("sdks:answers")
 async def test_every_field_that_can_be_read_is_answered(seen: list[tuple[Any, Any]]) -> None:
     found = {line for hint, value in seen for line in unanswered(hint, value, "")}
     assert found == set(gaps.ANSWERS)

@@ -1,14 +1,17 @@
-"""core.md §18 step 2: environments through the official SDK."""
+"""wire §18 step 2: environments through the official SDK."""
 
 from typing import Any
 
 import anthropic
 import pytest
 
+from tests.conformance.requirements import requirement
 from tests.support.server import MODEL, Running
 
 
-# core.md §18 step 2
+@requirement(
+    "environments:life", "environments:metadata", "environments:type-change", "environments:deleted"
+)
 async def test_an_environments_life(client: Any) -> None:
     made = await client.beta.environments.create(name="e", metadata={"a": "1", "b": "2"})
     assert made.config.networking.type == "unrestricted"
@@ -29,6 +32,7 @@ async def test_an_environments_life(client: Any) -> None:
     assert gone.value.body["error"]["details"] == {"error_code": "environment_not_found"}
 
 
+@requirement("environments:every-field")
 async def test_an_environment_has_every_field(server: Running) -> None:
     body = {"name": "e", "config": {"type": "anthropic_cloud", "networking": {"type": "limited"}}}
     made = (await server.http().post("/v1/environments", json=body)).json()
@@ -46,7 +50,7 @@ async def test_an_environment_has_every_field(server: Running) -> None:
     }  # fmt: skip
 
 
-# core.md §4.2, §13
+@requirement("environments:archived")
 async def test_an_archived_environment_is_read_only(client: Any, agent: Any) -> None:
     made = await client.beta.environments.create(name="e")
     archived = await client.beta.environments.archive(made.id)
@@ -75,7 +79,7 @@ WRONG: list[tuple[Any, str | None, str]] = [
 ]  # fmt: skip
 
 
-# Issue, "Bad input"
+@requirement("environments:refused-by-path")
 async def test_a_wrong_environment_is_refused(server: Running) -> None:
     http = server.http()
     for body, code, said in WRONG:
@@ -87,7 +91,7 @@ async def test_a_wrong_environment_is_refused(server: Running) -> None:
     assert (await http.get("/v1/environments")).json()["data"] == []
 
 
-# Issue of this version: self_hosted is stored, but nothing can run on it yet.
+@requirement("environments:self-hosted")
 async def test_self_hosted_is_stored_and_not_yet_usable(client: Any, agent: Any) -> None:
     made = await client.beta.environments.create(name="mine", config={"type": "self_hosted"})
     assert made.config.to_dict() == {"type": "self_hosted"}
@@ -95,7 +99,7 @@ async def test_self_hosted_is_stored_and_not_yet_usable(client: Any, agent: Any)
         await client.beta.sessions.create(agent=agent.id, environment_id=made.id)
 
 
-# core.md §3.4, §5.2: a limited network must allow the agent's servers.
+@requirement("environments:limited-servers")
 async def test_servers_must_be_allowed_by_a_limited_network(client: Any) -> None:
     agent = await client.beta.agents.create(
         name="a", model=MODEL, tools=[{"type": "mcp_toolset", "mcp_server_name": "s"}],

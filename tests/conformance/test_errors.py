@@ -8,11 +8,12 @@ import pytest
 
 from agentstead.resources import api_keys
 from agentstead.store.workspace import DEFAULT_WORKSPACE
+from tests.conformance.requirements import requirement
 from tests.support.server import MODEL, Running
 
 
 def check(answer: httpx2.Response, status: int, kind: str) -> dict[str, Any]:
-    """The error's body; every error has this shape (core.md §1.5)."""
+    """The error's body; every error has this shape (wire §1.5)."""
     assert answer.status_code == status, answer.text
     body = answer.json()
     assert body["type"] == "error"
@@ -22,7 +23,7 @@ def check(answer: httpx2.Response, status: int, kind: str) -> dict[str, Any]:
     return dict(body["error"])
 
 
-# core.md §1.2, §17 traps 1 to 4: both ways to send a key; versions and betas are not insisted on.
+# wire §1.2, §17 traps 1 to 4: both ways to send a key; versions and betas are not insisted on.
 HEADERS: list[dict[str, str]] = [
     {"authorization": "Bearer {key}"},
     {"x-api-key": "{key}"},
@@ -32,6 +33,7 @@ HEADERS: list[dict[str, str]] = [
 ]  # fmt: skip
 
 
+@requirement("errors:key")
 async def test_a_key_is_taken_either_way(server: Running) -> None:
     async with httpx2.AsyncClient(base_url=server.url) as http:
         for headers in HEADERS:
@@ -41,6 +43,7 @@ async def test_a_key_is_taken_either_way(server: Running) -> None:
             assert answer.headers["request-id"].startswith("req_01")
 
 
+@requirement("errors:no-key")
 async def test_without_a_live_key_there_is_no_call(server: Running) -> None:
     async with httpx2.AsyncClient(base_url=server.url) as http:
         for headers in (
@@ -55,6 +58,7 @@ async def test_without_a_live_key_there_is_no_call(server: Running) -> None:
         await server.sdk(api_key="sk-as-none").beta.agents.list()
 
 
+@requirement("errors:revoked")
 async def test_a_revoked_key_ends(server: Running) -> None:
     row, secret = await api_keys.create(server.database, "short")
     await api_keys.revoke(server.database, row["id"])
@@ -62,12 +66,13 @@ async def test_a_revoked_key_ends(server: Running) -> None:
         await server.sdk(api_key=secret).beta.agents.list()
 
 
-# core.md §1.2: a mismatching workspace is refused.
+@requirement("errors:other-workspace")
 async def test_another_workspace_is_refused(server: Running) -> None:
     http = server.http(headers={"anthropic-workspace-id": "wrkspc_other"})
     check(await http.get("/v1/agents"), 403, "permission_error")
 
 
+@requirement("errors:own-workspace")
 async def test_a_workspace_sees_only_its_own(
     server: Running, session: Any, agent: Any, environment: Any
 ) -> None:
@@ -101,7 +106,7 @@ async def test_a_workspace_sees_only_its_own(
         check(await other.delete(path), 404, "not_found_error")
 
 
-# Issue, "Bad input": unknown routes and methods in the API's shape; clients.md rule 49.
+@requirement("errors:shape")
 async def test_unknown_routes_answer_in_the_apis_shape(server: Running) -> None:
     http = server.http()
     for path in ("/v1/nothing", "/v1/messages", "/", "/v1/agents/"):
@@ -112,10 +117,10 @@ async def test_unknown_routes_answer_in_the_apis_shape(server: Running) -> None:
         check(await http.get(f"/v1/agents/{name}"), 404, "not_found_error")
 
 
-# Issue, "Bad input": broken JSON, wrong types; core.md §17 trap 10.
 BROKEN = (b"{", b"[]", b"\xff\xfe", b'"x"', b"nul", b'{"name":NaN}', b"[" * 9999)
 
 
+@requirement("errors:broken-bodies")
 async def test_broken_bodies_are_refused(server: Running) -> None:
     http = server.http()
     for body in BROKEN:
@@ -124,7 +129,7 @@ async def test_broken_bodies_are_refused(server: Running) -> None:
             check(answer, 400, "invalid_request_error")
 
 
-# core.md §1.1: 32 MB.
+@requirement("errors:too-large")
 async def test_a_body_that_is_too_large_is_refused(database_url: str) -> None:
     from tests.support.server import serving
 
@@ -144,7 +149,7 @@ async def test_a_body_that_is_too_large_is_refused(database_url: str) -> None:
         assert (await http.get("/v1/agents")).json()["data"] == []
 
 
-# core.md §1.1, §17 trap 6: an empty body with a JSON content type.
+@requirement("errors:empty-body")
 async def test_an_empty_body_is_fine_where_there_is_nothing_to_say(
     server: Running, session: Any
 ) -> None:
@@ -157,7 +162,7 @@ async def test_an_empty_body_is_fine_where_there_is_nothing_to_say(
     assert deleted.json() == {"id": session.id, "type": "session_deleted"}
 
 
-# Issue, "Bad input": no 5xx for a client's mistake, and a lost database is said to be one.
+@requirement("errors:database-lost")
 async def test_a_lost_database_is_retryable_and_says_so(server: Running) -> None:
     await server.database.close()
     answer = await server.http().get("/v1/agents")
@@ -167,6 +172,7 @@ async def test_a_lost_database_is_retryable_and_says_so(server: Running) -> None
     assert (await server.http().get("/healthz")).status_code == 200
 
 
+@requirement("errors:described")
 async def test_the_api_describes_itself(server: Running) -> None:
     found = (await server.http().get("/openapi.json")).json()
     assert found["openapi"].startswith("3.1")
@@ -178,7 +184,7 @@ async def test_the_api_describes_itself(server: Running) -> None:
     assert len(operations) == len(set(operations))
 
 
-# core.md §15: every route of the main path is there.
+@requirement("errors:no-key", "errors:open-routes")
 async def test_keys_are_asked_for_on_every_route(server: Running) -> None:
     found = (await server.http().get("/openapi.json")).json()
     open_paths = {"/healthz", "/readyz"}

@@ -9,6 +9,7 @@ from typing import Any
 import anthropic
 import pytest
 
+from tests.conformance.requirements import requirement
 from tests.support.server import Running, serving
 
 MESSAGE: Any = {"type": "user.message", "content": [{"type": "text", "text": "hi"}]}
@@ -24,7 +25,7 @@ async def listed(client: Any, session_id: str, **query: Any) -> list[Any]:
     return [one async for one in client.beta.sessions.events.list(session_id, **query)]
 
 
-# clients.md rule 2: when send returns, the list has it last and the status is running.
+@requirement("events:visible-at-once")
 async def test_what_was_sent_is_listed_and_the_status_is_running(client: Any, session: Any) -> None:
     sent = await client.beta.sessions.events.send(session.id, events=[message("a"), message("b")])
     assert [one.content[0].text for one in sent.data] == ["a", "b"]
@@ -39,6 +40,7 @@ async def test_what_was_sent_is_listed_and_the_status_is_running(client: Any, se
     assert [one.content[0].text for one in down] == ["c", "b", "a"]
 
 
+@requirement("events:all-or-nothing")
 async def test_one_bad_event_refuses_all(client: Any, server: Running, session: Any) -> None:
     bad = {"type": "user.tool_confirmation", "tool_use_id": "sevt_none", "result": "allow"}
     with pytest.raises(anthropic.BadRequestError, match=r"events\.1\.tool_use_id"):
@@ -51,7 +53,7 @@ async def test_one_bad_event_refuses_all(client: Any, server: Running, session: 
         assert answer.status_code == 400, answer.text
 
 
-# clients.md rule 5: an interrupt with nothing to interrupt adds nothing.
+@requirement("events:idle-interrupt")
 async def test_an_idle_session_is_not_interrupted(client: Any, session: Any) -> None:
     sent = await client.beta.sessions.events.send(session.id, events=[{"type": "user.interrupt"}])
     assert sent.data[0].type == "user.interrupt"
@@ -59,7 +61,7 @@ async def test_an_idle_session_is_not_interrupted(client: Any, session: Any) -> 
     assert (await client.beta.sessions.retrieve(session.id)).status == "idle"
 
 
-# core.md §7.2
+@requirement("events:system-message")
 async def test_a_system_message_may_follow_a_message(client: Any, session: Any) -> None:
     sent = await client.beta.sessions.events.send(session.id, events=[MESSAGE, SYSTEM])
     assert [one.type for one in sent.data] == ["user.message", "system.message"]
@@ -69,6 +71,7 @@ async def test_a_system_message_may_follow_a_message(client: Any, session: Any) 
         await client.beta.sessions.events.send(session.id, events=[SYSTEM, MESSAGE])
 
 
+@requirement("events:system-message-models")
 async def test_system_messages_need_a_model_that_takes_them(database_url: str) -> None:
     async with serving(database_url, anthropic_api_key="none") as server:
         client = server.sdk()
@@ -83,7 +86,7 @@ async def test_system_messages_need_a_model_that_takes_them(database_url: str) -
         assert await listed(client, session.id) == []
 
 
-# core.md §18 step 8, §17 traps 22, 23, 25
+@requirement("paging:last-page", "paging:bound", "events:default-page")
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_events_page_one_by_one(client: Any, session: Any, order: Any) -> None:
     await client.beta.sessions.update(session.id, title="1")
@@ -102,7 +105,7 @@ async def test_events_page_one_by_one(client: Any, session: Any, order: Any) -> 
         await client.beta.sessions.events.list(session.id, limit=1001)
 
 
-# core.md §7.11: filters; queued events have no time, so that a filter by time leaves them out.
+@requirement("events:filters")
 async def test_events_are_filtered(client: Any, server: Running, session: Any) -> None:
     await client.beta.sessions.update(session.id, title="1")
     await client.beta.sessions.events.send(session.id, events=[MESSAGE])
@@ -139,7 +142,7 @@ async def frames(answer: Any, number: int) -> list[tuple[str, Any]]:
     return found
 
 
-# core.md §8.2, §17 traps 9, 30, 31: headers at once, before any event.
+@requirement("streams:at-once", "streams:kept-alive")
 async def test_a_stream_opens_at_once_and_is_kept_alive(server: Running, session: Any) -> None:
     async with (
         asyncio.timeout(5),
@@ -159,7 +162,7 @@ async def test_a_stream_opens_at_once_and_is_kept_alive(server: Running, session
                 break
 
 
-# core.md §7.1, §8.3: a queued message is streamed with its null, with the bytes of the list.
+@requirement("streams:same-bytes")
 async def test_a_queued_message_is_streamed(server: Running, client: Any, session: Any) -> None:
     async with opened(server, f"/v1/sessions/{session.id}/events/stream") as answer:
         sent = await client.beta.sessions.events.send(session.id, events=[MESSAGE])
@@ -170,6 +173,7 @@ async def test_a_queued_message_is_streamed(server: Running, client: Any, sessio
     assert raw["data"] == [data]
 
 
+@requirement("streams:sdk")
 async def test_the_sdk_follows_a_stream(client: Any, session: Any) -> None:
     stream = await client.beta.sessions.events.stream(session.id)
     async with asyncio.timeout(5), stream:
@@ -179,6 +183,7 @@ async def test_the_sdk_follows_a_stream(client: Any, session: Any) -> None:
             break
 
 
+@requirement("streams:many")
 async def test_any_number_may_follow(server: Running, client: Any, session: Any) -> None:
     path = f"/v1/sessions/{session.id}/events/stream"
     async with opened(server, path) as one, opened(server, path) as two:
@@ -186,7 +191,7 @@ async def test_any_number_may_follow(server: Running, client: Any, session: Any)
         assert await frames(one, 1) == await frames(two, 1)
 
 
-# core.md §8.3, §18 step 11: delete and archive end open streams.
+@requirement("streams:deleted")
 async def test_deletion_ends_a_stream(server: Running, client: Any, session: Any) -> None:
     async with opened(server, f"/v1/sessions/{session.id}/events/stream") as answer:
         await client.beta.sessions.delete(session.id)
@@ -195,6 +200,7 @@ async def test_deletion_ends_a_stream(server: Running, client: Any, session: Any
     assert found[0][1]["type"] == "session.deleted"
 
 
+@requirement("streams:archived")
 async def test_archiving_ends_a_stream(server: Running, client: Any, session: Any) -> None:
     async with opened(server, f"/v1/sessions/{session.id}/events/stream") as answer:
         await client.beta.sessions.archive(session.id)
@@ -211,7 +217,7 @@ async def test_archiving_ends_a_stream(server: Running, client: Any, session: An
         assert await frames(answer, 1) == []
 
 
-# core.md §8.1, §18 step 7: any other event_deltas value, or more than 100, is a 400.
+@requirement("streams:event-deltas")
 async def test_previews_are_asked_for_by_name(server: Running, session: Any) -> None:
     http = server.http()
     path = f"/v1/sessions/{session.id}/events/stream"
@@ -226,7 +232,7 @@ async def test_previews_are_asked_for_by_name(server: Running, session: Any) -> 
         assert good.status_code == 200
 
 
-# core.md §9.4, §17 trap 33: thread routes carry the thread's own log.
+@requirement("threads:log", "threads:unknown")
 async def test_a_threads_log_can_be_read_and_followed(
     server: Running, client: Any, session: Any
 ) -> None:
@@ -250,7 +256,7 @@ async def test_a_threads_log_can_be_read_and_followed(
         assert (await http.get(wrong)).status_code == 404
 
 
-# Issue, "Bad input": a client that vanishes mid-stream leaves nothing behind.
+@requirement("streams:vanished")
 async def test_a_client_that_vanishes_is_forgotten(
     server: Running, client: Any, session: Any
 ) -> None:
@@ -270,7 +276,7 @@ def followers(server: Running) -> int:
     )
 
 
-# clients.md rule 1: a stream opened after the send still gets what was sent.
+@requirement("streams:late")
 async def test_a_late_stream_gets_the_batch(server: Running, client: Any, session: Any) -> None:
     sent = await client.beta.sessions.events.send(session.id, events=[MESSAGE])
     async with opened(server, f"/v1/sessions/{session.id}/events/stream") as answer:
@@ -278,6 +284,7 @@ async def test_a_late_stream_gets_the_batch(server: Running, client: Any, sessio
     assert found[0][1]["id"] == sent.data[0].id
 
 
+@requirement("streams:late-off")
 async def test_late_streams_can_be_switched_off(database_url: str) -> None:
     async with serving(database_url, late_stream_seconds=0, keepalive_seconds=0.1) as server:
         client = server.sdk()

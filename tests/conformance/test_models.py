@@ -5,10 +5,11 @@ from typing import Any
 import anthropic
 import pytest
 
+from tests.conformance.requirements import requirement
 from tests.support.server import MODEL
 
 
-# Issue item 8: GET /v1/models and /{id}.
+@requirement("agents:models")
 async def test_models_are_listed_and_found(client: Any) -> None:
     listed = [one async for one in client.models.list(limit=1)]
     names = [one.id for one in listed]

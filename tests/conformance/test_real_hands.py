@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tests.conformance.requirements import requirement
 from tests.support.sandboxes import needed, real_sandboxes
 from tests.support.server import MODEL, serving
 
@@ -17,7 +18,7 @@ WORK = {
 }  # fmt: skip
 
 
-# Issue items 6 to 8: bash, write, edit and glob in a real sandbox through the public API.
+@requirement("turns:real-hands")
 async def test_an_agent_works_in_a_real_sandbox(database_url: str) -> None:
     await needed()
     async with (

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.requirements import requirement
 from tests.conformance.sdks import places
 from tests.support.server import MODEL, serving
 
@@ -34,6 +35,7 @@ RUNS: dict[str, Callable[[], list[str]]] = {
 }
 
 
+@requirement("sdks:versions")
 @pytest.mark.timeout(150)  # the first time a place is made for each
 @pytest.mark.parametrize("name", RUNS)
 async def test_a_session_runs_with_this_sdk(database_url: str, name: str) -> None:

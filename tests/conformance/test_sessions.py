@@ -7,6 +7,7 @@ import anthropic
 import pytest
 
 from agentstead.clock import SystemClock
+from tests.conformance.requirements import requirement
 from tests.support.server import MODEL, Running
 
 TEXT = [{"type": "text", "text": "hi"}]
@@ -23,7 +24,7 @@ async def everything(pages: Any) -> list[Any]:
     return [one async for one in await pages]
 
 
-# core.md §5.1, §12: every field present, zeros when fresh.
+@requirement("sessions:every-field")
 async def test_a_session_has_every_field(
     server: Running, client: Any, agent: Any, environment: Any
 ) -> None:
@@ -58,7 +59,7 @@ async def test_a_session_has_every_field(
     assert len(made.id) == 29
 
 
-# core.md §5.2: initial events are persisted before the response, and the session is running.
+@requirement("sessions:initial-events")
 async def test_initial_events_start_work(client: Any, agent: Any, environment: Any) -> None:
     made = await client.beta.sessions.create(
         agent={"type": "agent", "id": agent.id, "version": 1},
@@ -110,7 +111,7 @@ WRONG: list[tuple[dict[str, Any], int, str]] = [
 ]  # fmt: skip
 
 
-# Issue, "Bad input": what is wrong or not available yet is named, and nothing is stored.
+@requirement("sessions:refused-by-path", "sessions:title")
 async def test_a_wrong_session_is_refused(server: Running, agent: Any, environment: Any) -> None:
     http = server.http()
     for more, status, said in WRONG:
@@ -121,7 +122,7 @@ async def test_a_wrong_session_is_refused(server: Running, agent: Any, environme
     assert (await http.get("/v1/sessions")).json()["data"] == []
 
 
-# core.md §5.3
+@requirement("sessions:overrides")
 async def test_overrides_replace_for_this_session_only(client: Any, environment: Any) -> None:
     base = await client.beta.agents.create(
         name="a", model={"id": MODEL, "effort": "low"}, system="s", tools=[LOOKUP]
@@ -149,7 +150,7 @@ async def test_overrides_replace_for_this_session_only(client: Any, environment:
         await made(tools=[{"type": "mcp_toolset", "mcp_server_name": "s"}])
 
 
-# core.md §5.5, §7.6: only what changed is in session.updated.
+@requirement("sessions:update")
 async def test_an_update_says_what_changed(server: Running, client: Any, session: Any) -> None:
     changed = await client.beta.sessions.update(session.id, title="t", metadata={"a": "1"})
     assert (changed.title, changed.metadata) == ("t", {"a": "1"})
@@ -180,7 +181,7 @@ WRONG_UPDATES: list[tuple[Any, str, str | None]] = [
 ]  # fmt: skip
 
 
-# core.md §5.5: a refused update changes nothing.
+@requirement("sessions:refused-update")
 async def test_a_wrong_update_is_refused(server: Running, session: Any) -> None:
     http = server.http()
     for body, said, code in WRONG_UPDATES:
@@ -192,7 +193,7 @@ async def test_a_wrong_update_is_refused(server: Running, session: Any) -> None:
     assert (await http.get(f"/v1/sessions/{session.id}/events")).json()["data"] == []
 
 
-# core.md §5.6, clients.md rules 3 and 51: the hosted texts, and nothing changes.
+@requirement("sessions:running-is-kept")
 async def test_a_running_session_is_neither_archived_nor_deleted(client: Any, session: Any) -> None:
     await client.beta.sessions.events.send(session.id, events=[MESSAGE])
     with pytest.raises(anthropic.BadRequestError) as refused:
@@ -213,7 +214,7 @@ async def test_a_running_session_is_neither_archived_nor_deleted(client: Any, se
     assert len(await everything(client.beta.sessions.events.list(session.id))) == 1
 
 
-# core.md §13: the archived matrix.
+@requirement("sessions:archived")
 async def test_an_archived_session_is_read_only(server: Running, client: Any, session: Any) -> None:
     archived = await client.beta.sessions.archive(session.id)
     assert (archived.status, archived.archived_at is not None) == ("terminated", True)
@@ -243,6 +244,7 @@ async def test_an_archived_session_is_read_only(server: Running, client: Any, se
     assert (await client.beta.sessions.delete(session.id)).type == "session_deleted"
 
 
+@requirement("sessions:deleted")
 async def test_a_deleted_session_is_gone(client: Any, session: Any) -> None:
     await client.beta.sessions.delete(session.id)
     for gone in (
@@ -256,7 +258,7 @@ async def test_a_deleted_session_is_gone(client: Any, session: Any) -> None:
             await gone
 
 
-# clients.md rule 31: cleanup in any order, while sessions still name the rest.
+@requirement("sessions:cleanup")
 async def test_cleanup_in_any_order(
     client: Any, session: Any, agent: Any, environment: Any
 ) -> None:
@@ -278,7 +280,7 @@ async def five(client: Any, agent: Any, environment: Any) -> list[str]:
     return made
 
 
-# core.md §18 step 8, §17 traps 22 to 24
+@requirement("paging:both-ways", "paging:last-page")
 async def test_sessions_page_in_both_directions(client: Any, five: list[str]) -> None:
     for order in ("asc", "desc"):
         for limit in (1, 2, 5):
@@ -308,7 +310,7 @@ async def page_both_ways(client: Any, five: list[str], order: Any, limit: int) -
     assert automatic == expected
 
 
-# core.md §1.8: a cursor belongs to its order and filter.
+@requirement("paging:bound", "paging:malformed")
 async def test_a_cursor_is_bound(client: Any, five: list[str]) -> None:
     page = await client.beta.sessions.list(limit=2)
     third = page.data[-1].created_at
@@ -324,7 +326,7 @@ async def test_a_cursor_is_bound(client: Any, five: list[str]) -> None:
     assert [one.id for one in more.data] == five[2::-1]
 
 
-# core.md §5.6: every filter.
+@requirement("sessions:filters", "paging:limits")
 async def test_sessions_are_filtered(
     client: Any, five: list[str], agent: Any, environment: Any
 ) -> None:
@@ -358,7 +360,7 @@ async def test_sessions_are_filtered(
             await found(**wrong)
 
 
-# core.md §9.3, §17 trap 21: the primary thread is there from the start.
+@requirement("threads:primary", "threads:primary-stays", "threads:unknown")
 async def test_the_primary_thread_is_listed(client: Any, session: Any) -> None:
     threads = await everything(client.beta.sessions.threads.list(session.id))
     assert len(threads) == 1
@@ -380,7 +382,7 @@ async def test_the_primary_thread_is_listed(client: Any, session: Any) -> None:
             await client.beta.sessions.threads.retrieve(wrong, session_id=session.id)
 
 
-# design.md §8: /why
+@requirement("operation:why")
 async def test_why_an_idle_and_a_waiting_session_stand(
     server: Running, client: Any, session: Any
 ) -> None:
@@ -398,6 +400,7 @@ async def test_why_an_idle_and_a_waiting_session_stand(
     assert "worker" in queued["next_action"]
 
 
+@requirement("operation:not-offered")
 async def test_why_names_tools_that_are_not_offered(
     server: Running, client: Any, environment: Any
 ) -> None:
@@ -410,7 +413,7 @@ async def test_why_names_tools_that_are_not_offered(
     assert [one["name"] for one in why["not_offered"]] == ["web_fetch"]
 
 
-# design.md §10: able to do work means database, workers, and nobody who waits too long.
+@requirement("operation:ready")
 async def test_ready_means_able_to_work(server: Running, client: Any, session: Any) -> None:
     http = server.http()
     answer = await http.get("/readyz")
@@ -422,6 +425,7 @@ async def test_ready_means_able_to_work(server: Running, client: Any, session: A
     assert any("waited" in problem for problem in answer.json()["problems"])
 
 
+@requirement("operation:audit")
 # Every write leaves its audit row, with the key that did it.
 async def test_writes_are_audited(
     server: Running, client: Any, session: Any, agent: Any, environment: Any

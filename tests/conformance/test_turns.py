@@ -1,4 +1,4 @@
-"""core.md §18 steps 3 to 7: whole turns, with a worker and the scripted model."""
+"""wire §18 steps 3 to 7: whole turns, with a worker and the scripted model."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -11,6 +11,7 @@ import pytest
 from agentstead.clock import SystemClock
 from agentstead.sandbox.sandbox import Outcome
 from agentstead.testing.fake_sandbox import Behaviour, FakeCall, FakeSandbox
+from tests.conformance.requirements import requirement
 from tests.support.server import MODEL, Running, serving
 
 TOOLSET = "agent_toolset_20260401"
@@ -135,7 +136,7 @@ def texts(events: list[Any]) -> list[str]:
     return [block.text for one in events if one.type == "agent.message" for block in one.content]
 
 
-# core.md §18 step 3, §7.10: the order of a turn, and the list is what was streamed.
+@requirement("turns:order", "turns:queued-twice", "turns:status-first")
 async def test_a_turn_in_order(server: Running, client: Any, session: Any) -> None:
     async with watching(client, session) as watch:
         await watch.send(say("plain"))
@@ -172,7 +173,7 @@ async def test_a_turn_in_order(server: Running, client: Any, session: Any) -> No
         "allow",
     )
     assert result.tool_use_id == call.id
-    # clients.md rule 3: what the idle says can be acted on at once.
+    # clients rule 3: what the idle says can be acted on at once.
     found = await client.beta.sessions.retrieve(session.id)
     assert found.status == "idle"
     assert found.usage.output_tokens > 0
@@ -184,7 +185,7 @@ async def test_a_turn_in_order(server: Running, client: Any, session: Any) -> No
     assert (await client.beta.sessions.archive(session.id)).status == "terminated"
 
 
-# clients.md rule 1: send first, stream afterwards, even when the turn is over by then.
+@requirement("streams:late")
 async def test_a_stream_opened_after_the_turn_still_gets_it(client: Any, session: Any) -> None:
     await client.beta.sessions.events.send(session.id, events=[say("plain")])
     async with asyncio.timeout(15):
@@ -208,7 +209,12 @@ def answer(call: Any, text: str) -> Any:
     }
 
 
-# core.md §18 step 4: partial answers re-idle with the remainder, duplicates change nothing.
+@requirement(
+    "turns:custom-tools",
+    "turns:duplicate-answers",
+    "turns:message-while-waiting",
+    "turns:idle-is-last",
+)
 async def test_custom_tools_are_answered_one_by_one(client: Any, session: Any) -> None:
     async with watching(client, session) as watch:
         await watch.send(say("lookup twice"))
@@ -236,7 +242,7 @@ async def test_custom_tools_are_answered_one_by_one(client: Any, session: Any) -
         assert [one.id for one in await watch.listed()][-1] == end.id
 
 
-# core.md §18 step 4: an answer may come before the idle.
+@requirement("turns:answer-before-idle")
 async def test_a_custom_tool_is_answered_before_the_idle(client: Any, session: Any) -> None:
     async with watching(client, session) as watch:
         await watch.send(say("lookup twice"))
@@ -253,7 +259,7 @@ def confirm(call: Any, result: str, **more: Any) -> Any:
     return {"type": "user.tool_confirmation", "tool_use_id": call.id, "result": result, **more}
 
 
-# core.md §18 step 5
+@requirement("turns:asks", "turns:needless-confirmation")
 async def test_asks_are_allowed_and_denied(client: Any, session: Any) -> None:
     async with watching(client, session) as watch:
         await watch.send(say("ask twice"))
@@ -281,7 +287,7 @@ async def test_asks_are_allowed_and_denied(client: Any, session: Any) -> None:
 INTERRUPTED = "Tool execution was interrupted before completion. Please retry."
 
 
-# core.md §18 step 6
+@requirement("turns:interrupt", "turns:idle-is-last")
 async def test_an_interrupt_and_then_a_message(client: Any, session: Any) -> None:
     async with watching(client, session) as watch:
         await watch.send(say("long"))
@@ -298,6 +304,7 @@ async def test_an_interrupt_and_then_a_message(client: Any, session: Any) -> Non
         assert (await watch.listed())[-1].id == last[-1].id
 
 
+@requirement("turns:interrupt-while-waiting", "events:idle-interrupt")
 async def test_an_interrupt_ends_the_wait_for_answers(client: Any, session: Any) -> None:
     async with watching(client, session) as watch:
         await watch.send(say("lookup twice"))
@@ -312,7 +319,7 @@ async def test_an_interrupt_ends_the_wait_for_answers(client: Any, session: Any)
         await watch.until(lambda seen: "All done." in texts(seen))
 
 
-# core.md §18 step 7, §8.4
+@requirement("turns:previews")
 async def test_previews_come_when_asked_for(client: Any, session: Any) -> None:
     async with (
         watching(client, session, event_deltas=["agent.message", "agent.thinking"]) as more,
@@ -341,6 +348,7 @@ async def test_previews_come_when_asked_for(client: Any, session: Any) -> None:
         assert not kept & {"event_start", "event_delta"}
 
 
+@requirement("turns:queue", "turns:idle-is-last")
 async def test_messages_queue_while_a_turn_runs(client: Any, session: Any) -> None:
     async with watching(client, session) as watch:
         await watch.send(say("plain"))
@@ -353,7 +361,7 @@ async def test_messages_queue_while_a_turn_runs(client: Any, session: Any) -> No
         assert listed[-1].type == "session.status_idle"
 
 
-# design.md §8: /why names whom it waits for.
+@requirement("operation:why-waiting")
 async def test_why_names_the_asks_and_the_call(server: Running, client: Any, session: Any) -> None:
     http = server.http()
     async with watching(client, session) as watch:
@@ -379,7 +387,7 @@ async def test_why_names_the_asks_and_the_call(server: Running, client: Any, ses
         await watch.idle(3)
 
 
-# design.md §10: a live worker and a reachable database make the server able to work.
+@requirement("operation:ready")
 async def test_a_live_worker_makes_it_ready(server: Running) -> None:
     http = server.http()
     async with asyncio.timeout(10):
@@ -388,7 +396,7 @@ async def test_a_live_worker_makes_it_ready(server: Running) -> None:
     assert answer.json() == {"status": "ready", "problems": []}
 
 
-# core.md §17 traps 37 to 41: the SDK's own runner answers custom tools and then comes to an end.
+@requirement("turns:tool-runner")
 async def test_the_sdks_tool_runner_answers_custom_tools(client: Any, session: Any) -> None:
     asked = []
 

@@ -1,0 +1,40 @@
+"""The manifest: everything the conformance tests hold the API to, by family.
+
+Promises: an id is `family:subject`, each is in one place, and `test_coverage.py` checks that every
+one is proved by a test or says why it is not, and that every test proves one.
+"""
+
+from tests.conformance.requirements import (
+    agents,
+    environments,
+    errors,
+    events,
+    operation,
+    paging,
+    sdks,
+    sessions,
+    streams,
+    threads,
+    turns,
+)
+from tests.conformance.requirements.requirement import Requirement, requirement
+
+FAMILIES: dict[str, dict[str, Requirement]] = {
+    "agents": agents.REQUIREMENTS,
+    "environments": environments.REQUIREMENTS,
+    "sessions": sessions.REQUIREMENTS,
+    "events": events.REQUIREMENTS,
+    "turns": turns.REQUIREMENTS,
+    "streams": streams.REQUIREMENTS,
+    "threads": threads.REQUIREMENTS,
+    "paging": paging.REQUIREMENTS,
+    "errors": errors.REQUIREMENTS,
+    "operation": operation.REQUIREMENTS,
+    "sdks": sdks.REQUIREMENTS,
+}
+
+REQUIREMENTS: dict[str, Requirement] = {
+    f"{family}:{name}": one for family, found in FAMILIES.items() for name, one in found.items()
+}
+
+__all__ = ["FAMILIES", "REQUIREMENTS", "Requirement", "requirement"]

@@ -1,0 +1,46 @@
+"""Agents and their versions."""
+
+from tests.conformance.requirements.requirement import CLIENTS, SDK, Requirement
+
+REQUIREMENTS = {
+    "life": Requirement(
+        "wire §2.4, §2.6",
+        "Created, read, updated, archived; archiving twice is the same; an archived agent takes no update and no session.",
+    ),
+    "every-field": Requirement(
+        "wire §2.1, §19",
+        "A response has every field, defaults filled in, whatever the request left out.",
+    ),
+    "no-change": Requirement("wire §2.5", "An update that changes nothing makes no version."),
+    "stale-version": Requirement(
+        "wire §2.5, trap 8",
+        "An update with a version that is not the latest is a 409 that is not worth a retry.",
+    ),
+    "versions": Requirement("wire §2.4", "Every version stays readable, newest first."),
+    "omit-and-null": Requirement(
+        "wire §2.5", "Omitted keeps, null clears; name and model cannot be cleared."
+    ),
+    "refused-by-path": Requirement(
+        "wire §1.5",
+        "A wrong field is a 400 whose message begins with its path, and nothing is stored.",
+    ),
+    "unknown": Requirement("wire §1.5", "An unknown agent or version is a 404."),
+    "unknown-model": Requirement(
+        "clients rule 26", "A model that nothing serves is a 400 that lists what there is.", CLIENTS
+    ),
+    "models": Requirement(
+        "wire §2.2",
+        "The Models API lists what the server resolves, and finds one by its name.",
+        SDK,
+    ),
+    "multiagent": Requirement(
+        "wire §9.1, §9.2",
+        "An agent may name other agents.",
+        gap="Refused with a 400 that names it; comes with threads for several agents.",
+    ),
+    "skills": Requirement(
+        "wire §2.3",
+        "An agent may have skills.",
+        gap="Refused with a 400 that names it; comes with skills.",
+    ),
+}

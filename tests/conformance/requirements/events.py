@@ -1,0 +1,40 @@
+"""Sending and listing events."""
+
+from tests.conformance.requirements.requirement import CLIENTS, Requirement
+
+REQUIREMENTS = {
+    "visible-at-once": Requirement(
+        "clients rule 2",
+        "When a send returns, its events end the list and the status is `running`.",
+        CLIENTS,
+    ),
+    "all-or-nothing": Requirement(
+        "wire §7.2", "One bad event refuses the whole batch, and names its place."
+    ),
+    "idle-interrupt": Requirement(
+        "clients rule 5",
+        "An interrupt with nothing to interrupt is echoed and adds nothing.",
+        CLIENTS,
+    ),
+    "system-message": Requirement(
+        "wire §7.2",
+        "A `system.message` is the last of its batch, after something that starts work.",
+    ),
+    "system-message-models": Requirement(
+        "wire §7.2",
+        "It needs a model that takes it: 400, `model_does_not_support_mid_conversation_system`.",
+    ),
+    "filters": Requirement(
+        "wire §7.11", "Lists filter by type and time; what is still queued has no time."
+    ),
+    "default-page": Requirement(
+        "wire §1.8, trap 25, clients rule 6",
+        "A page has 1,000 events unless asked for fewer; more is a 400.",
+        CLIENTS,
+    ),
+    "outcomes": Requirement(
+        "wire §10",
+        "A `user.define_outcome` starts graded work.",
+        gap="Validated, then refused with a 400 that names it.",
+    ),
+}

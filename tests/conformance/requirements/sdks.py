@@ -1,0 +1,22 @@
+"""The official SDKs."""
+
+from tests.conformance.requirements.requirement import SDK, Requirement
+
+REQUIREMENTS = {
+    "methods": Requirement(
+        "wire §15", "Every method of the installed SDK has a route, or a reason why not.", SDK
+    ),
+    "parameters": Requirement(
+        "wire §15", "Every field it may send is taken, or listed with a reason.", SDK
+    ),
+    "answers": Requirement(
+        "wire §15",
+        "Every field it knows is answered, none it does not know, or listed with a reason.",
+        SDK,
+    ),
+    "versions": Requirement(
+        "wire §1.1, §1.2",
+        "The same session runs with older Python SDKs and the TypeScript one.",
+        SDK,
+    ),
+}
