@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = 1.0
     claim_poll_seconds: float = 0.5
     """Only a safety net: claims are woken by notices."""
-    attempts_max: int = 10
+    attempts_max: int = 20
     """Claims in a row without progress before a session stops with a reason. A worker that is killed
     before it could write counts as one, and a storm of kills must not stop a healthy session."""
     retries_max: int = 8

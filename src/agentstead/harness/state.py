@@ -33,7 +33,7 @@ class State:
     retry: RetryPolicy = DEFAULT_RETRY
     attempts: int = 0
     """Claims in a row without an append, and how many are too many."""
-    attempts_max: int = 10
+    attempts_max: int = 20
     status: str = "idle"
     stop_reason: Mapping[str, Any] | None = None
     quiet: bool = True
@@ -84,7 +84,7 @@ def initial(
     offered: tuple[str, ...] = (),
     retry: RetryPolicy = DEFAULT_RETRY,
     attempts: int = 0,
-    attempts_max: int = 10,
+    attempts_max: int = 20,
 ) -> State:
     """The state of a session before its first event."""
     primary = Thread(primary_id, agent, None, created_at)

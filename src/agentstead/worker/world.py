@@ -54,7 +54,7 @@ class Pace:
     sessions_max: int = 500
     heartbeat_seconds: float = 1.0
     claim_poll_seconds: float = 0.5
-    attempts_max: int = 10
+    attempts_max: int = 20
     """Claims in a row without an append before a session stops with a reason."""
     max_output_tokens: int = 32_000
     retries_max: int = 8
