@@ -232,6 +232,7 @@ class Appender:
                 for request in requests:
                     await self.write([request])
                 return
+            self.hub.resync()  # it may have been committed, and nobody here would be told
             for request in requests:
                 resolve(request, error)
             return

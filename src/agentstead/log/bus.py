@@ -160,7 +160,7 @@ class PostgresBus:
             try:
                 async with self.database.connection() as connection:
                     await self.send(connection, lines)
-            except StoreFault:
+            except (StoreFault, Error):
                 for preview in previews:
                     self.drop(preview_id(preview["f"]))
 

@@ -42,16 +42,20 @@ class News:
 
     def __init__(self) -> None:
         self.latest: dict[str, int] = {}
+        self.fences: dict[str, int] = {}
+        """The claim for which news of a session is remembered."""
         self.waiters: dict[str, set[asyncio.Event]] = {}
 
-    def watch(self, session_id: str) -> None:
+    def watch(self, session_id: str, fence: int = 0) -> None:
         """Remember news of this session from now on."""
         self.latest.setdefault(session_id, 0)
+        self.fences[session_id] = max(fence, self.fences.get(session_id, 0))
 
-    def forget(self, session_id: str) -> None:
-        """It is driven by others now."""
-        if session_id not in self.waiters:
+    def forget(self, session_id: str, fence: int) -> None:
+        """The claim is over; a newer one of this process keeps its news."""
+        if session_id not in self.waiters and self.fences.get(session_id, 0) <= fence:
             self.latest.pop(session_id, None)
+            self.fences.pop(session_id, None)
 
     def tell(self, session_id: str, arrived: int) -> None:
         """Input has arrived."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agentstead.clock import Clock
+from agentstead.errors import LeaseLost
 from agentstead.ids import EVENT, WORKER, Ids
 from agentstead.log import follow, inbox, read, routes
 from agentstead.log.append import Appender
@@ -87,7 +88,7 @@ class EventLog:
         await self.presence.join(owner)
         leases = await self.leases.claim(owner, limit)
         for lease in leases:
-            self.newsroom.watch(lease.session_id)
+            self.newsroom.watch(lease.session_id, lease.fence)
             self.appender.threads.forget(lease.session_id)
         return leases
 
@@ -99,7 +100,7 @@ class EventLog:
         """Hand sessions back, due now."""
         await self.leases.release(leases)
         for lease in leases:
-            self.newsroom.forget(lease.session_id)
+            self.newsroom.forget(lease.session_id, lease.fence)
         self.bell.ring()
         async with self.database.connection() as connection:
             await self.bus.send(connection, (f"{INPUT} {lease.session_id} 0" for lease in leases))
@@ -119,11 +120,16 @@ class EventLog:
         park: Park | None = None,
     ) -> Appended:
         """Write with the next group commit."""
-        appended = await self.appender.append(
-            lease, entries, seen=seen, take=take, derived=derived, park=park
-        )
+        try:
+            appended = await self.appender.append(
+                lease, entries, seen=seen, take=take, derived=derived, park=park
+            )
+        except LeaseLost:
+            self.newsroom.forget(lease.session_id, lease.fence)
+            self.appender.threads.forget(lease.session_id)
+            raise
         if park is not None and not appended.refused:
-            self.newsroom.forget(lease.session_id)
+            self.newsroom.forget(lease.session_id, lease.fence)
         return appended
 
     async def pending(self, session_id: str) -> tuple[Pending, ...]:
