@@ -12,6 +12,7 @@ DOCS = ROOT / "docs"
 SOURCE = ROOT / "src/agentstead"
 BY_HAND = "Made from the code by `make docs`; do not edit.\n"
 BEGIN, END = "<!-- rules: begin -->\n", "<!-- rules: end -->\n"
+TESTED, TESTED_END = "<!-- conformance: begin -->\n", "<!-- conformance: end -->\n"
 
 
 def cell(text: str) -> str:
@@ -153,6 +154,15 @@ def api() -> str:
     return "\n".join(out) + "\n"
 
 
+def compatibility() -> str:
+    """The compatibility page with what the conformance tests prove."""
+    sys.path.insert(0, str(ROOT))
+    from tests.conformance.compatibility import tables
+
+    head, rest = (DOCS / "compatibility.md").read_text().split(TESTED)
+    return head + TESTED + tables() + TESTED_END + rest.split(TESTED_END)[1]
+
+
 def planner() -> str:
     """The planner's page with its rules in their order."""
     from agentstead.harness import plan
@@ -180,6 +190,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/metrics.md": metrics,
     "reference/api.md": api,
     "architecture/planner.md": planner,
+    "compatibility.md": compatibility,
 }
 
 

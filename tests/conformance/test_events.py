@@ -86,7 +86,7 @@ async def test_system_messages_need_a_model_that_takes_them(database_url: str) -
         assert await listed(client, session.id) == []
 
 
-@requirement("paging:last-page", "paging:bound", "events:default-page")
+@requirement("paging:last-page", "paging:bound", "events:largest-page")
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_events_page_one_by_one(client: Any, session: Any, order: Any) -> None:
     await client.beta.sessions.update(session.id, title="1")

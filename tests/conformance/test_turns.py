@@ -359,6 +359,7 @@ async def test_messages_queue_while_a_turn_runs(client: Any, session: Any) -> No
         listed = await watch.listed()
         assert len([one for one in listed if one.type == "user.message"]) == 2
         assert listed[-1].type == "session.status_idle"
+        assert len(idles(listed)) == 1
 
 
 @requirement("operation:why-waiting")

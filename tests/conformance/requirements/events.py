@@ -27,9 +27,9 @@ REQUIREMENTS = {
     "filters": Requirement(
         "wire §7.11", "Lists filter by type and time; what is still queued has no time."
     ),
-    "default-page": Requirement(
+    "largest-page": Requirement(
         "wire §1.8, trap 25, clients rule 6",
-        "A page has 1,000 events unless asked for fewer; more is a 400.",
+        "A page may have 1,000 events; more is a 400.",
         CLIENTS,
     ),
     "outcomes": Requirement(

@@ -1,0 +1,95 @@
+"""The tables of the compatibility page, made from the manifest, the gaps and the SDK itself.
+
+Promises: nothing is in them that the conformance tests do not check.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+
+from agentstead.resources import ROUTERS
+from tests.conformance import gaps
+from tests.conformance.requirements import FAMILIES
+from tests.conformance.requirements.requirement import OWN, Requirement
+from tests.conformance.sdk_surface import Method, methods
+from tests.conformance.sdks import places
+
+
+def tables() -> str:
+    """All of them."""
+    return "\n".join((*versions(), *routes(), *missing(), *fields(), *behaviour(), ""))
+
+
+def versions() -> Iterator[str]:
+    """The SDKs that are driven."""
+    yield from head("Official SDKs that the tests drive", "SDK", "version", "")
+    yield f"| Python | {version('anthropic')} | every test |"
+    for one in places.PYTHON:
+        yield f"| Python | {one} | a whole session, streamed; its streams drop `session.usage`, which its lists show |"
+    yield f"| TypeScript | {places.TYPESCRIPT} | a whole session, streamed |"
+
+
+def form(verb: str | None, path: str) -> tuple[str | None, str]:
+    """A route without the names of its parameters."""
+    return verb, re.sub(r"{[^}]*}", "{}", path)
+
+
+def served() -> list[Method]:
+    """The SDK's methods that have a route."""
+    there = {form(route.method, route.path) for router in ROUTERS for route in router.routes}
+    return [one for one in methods().values() if form(one.verb, one.path) in there]
+
+
+def routes() -> Iterator[str]:
+    """What is served, as the SDK calls it."""
+    yield from head("Methods that are served", "`client.beta.`", "route")
+    for one in served():
+        yield f"| `{one.id}` | `{one.verb} {one.path}` |"
+
+
+def missing() -> Iterator[str]:
+    """What is not served, and behaviour that is not there."""
+    yield from head("Methods that are not", "`client.beta.`", "why")
+    for name, why in gaps.FAMILIES.items():
+        yield f"| `{name}` | {why} |"
+    yield from head("Behaviour that is not there", "", "now", "source")
+    for name, one in requirements():
+        if one.gap:
+            yield f"| `{name}`: {one.behaviour} | {one.gap} | {one.source} |"
+
+
+def fields() -> Iterator[str]:
+    """Differences of single fields and events."""
+    yield from head("Fields and events that can be missing", "", "why")
+    for name, why in (*gaps.REQUESTS.items(), *gaps.ANSWERS.items(), *gaps.EVENTS.items()):
+        yield f"| `{name}` | {why} |"
+
+
+def behaviour() -> Iterator[str]:
+    """What the tests prove, and what of it is our own choice."""
+    yield from head("Own choices", "", "source")
+    yield from rows(one for one in requirements() if one[1].evidence == OWN)
+    yield from head("What the tests prove", "", "source", "evidence")
+    for name, one in requirements():
+        if not one.gap and one.evidence != OWN:
+            yield f"| `{name}`: {one.behaviour} | {one.source} | {one.evidence} |"
+
+
+def requirements() -> Iterator[tuple[str, Requirement]]:
+    """Every requirement by its id."""
+    for family, found in FAMILIES.items():
+        for name, one in found.items():
+            yield f"{family}:{name}", one
+
+
+def rows(found: Iterable[tuple[str, Requirement]]) -> Iterator[str]:
+    """A row for each."""
+    for name, one in found:
+        yield f"| `{name}`: {one.behaviour} | {one.source} |"
+
+
+def head(title: str, *columns: str) -> Iterator[str]:
+    """A section with the head of its table."""
+    yield f"\n## {title}\n"
+    yield f"| {' | '.join(columns)} |"
+    yield f"|{'---|' * len(columns)}"
