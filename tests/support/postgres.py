@@ -101,13 +101,22 @@ async def _start(folder: Path) -> Server:
     return server
 
 
+@contextmanager
+def serving() -> Iterator[Server]:
+    """A server with a migrated template."""
+    with memory_dir() as folder:
+        server = asyncio.run(_start(folder))
+        try:
+            yield server
+        finally:
+            asyncio.run(server.stop())
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
     """The run's server."""
-    with memory_dir() as folder:
-        server = asyncio.run(_start(folder))
+    with serving() as server:
         yield server
-        asyncio.run(server.stop())
 
 
 @pytest.fixture

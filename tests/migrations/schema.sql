@@ -1,0 +1,266 @@
+CREATE TABLE public.agent_versions (
+    agent_id text NOT NULL COLLATE pg_catalog."C",
+    version integer NOT NULL,
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    body json NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.agents (
+    id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    version integer NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    archived_at timestamp with time zone
+);
+
+CREATE TABLE public.api_keys (
+    id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL,
+    hash text NOT NULL COLLATE pg_catalog."C",
+    prefix text NOT NULL,
+    scopes json DEFAULT '[]'::json NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_used_at timestamp with time zone,
+    revoked_at timestamp with time zone
+);
+
+CREATE TABLE public.audit (
+    id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    at timestamp with time zone NOT NULL,
+    actor text NOT NULL,
+    action text NOT NULL,
+    target_type text NOT NULL,
+    target_id text NOT NULL COLLATE pg_catalog."C",
+    source text,
+    decision text,
+    rule text,
+    detail json DEFAULT '{}'::json NOT NULL,
+    txid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    chain_seq bigint,
+    prev_hash bytea,
+    hash bytea,
+    signature bytea
+);
+
+CREATE TABLE public.environments (
+    id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL,
+    description text,
+    config json NOT NULL,
+    metadata json DEFAULT '{}'::json NOT NULL,
+    scope text DEFAULT 'organization'::text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    archived_at timestamp with time zone
+);
+
+CREATE TABLE public.events (
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    seq bigint NOT NULL,
+    id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    thread_id text NOT NULL COLLATE pg_catalog."C",
+    type text NOT NULL COLLATE pg_catalog."C",
+    primary_view boolean NOT NULL,
+    at timestamp with time zone NOT NULL,
+    fence bigint NOT NULL,
+    payload json NOT NULL,
+    private json
+);
+
+CREATE TABLE public.inbox (
+    arrived bigint NOT NULL,
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    thread_id text COLLATE pg_catalog."C",
+    type text NOT NULL COLLATE pg_catalog."C",
+    at timestamp with time zone NOT NULL,
+    payload json NOT NULL,
+    private json
+);
+
+ALTER TABLE public.inbox ALTER COLUMN arrived ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.inbox_arrived_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.schema_migrations (
+    number integer NOT NULL,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.sessions (
+    id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    primary_thread_id text NOT NULL COLLATE pg_catalog."C",
+    agent_id text NOT NULL COLLATE pg_catalog."C",
+    agent_version integer NOT NULL,
+    agent json NOT NULL,
+    environment_id text NOT NULL COLLATE pg_catalog."C",
+    environment json NOT NULL,
+    title text,
+    metadata json DEFAULT '{}'::json NOT NULL,
+    resources json DEFAULT '[]'::json NOT NULL,
+    vault_ids json DEFAULT '[]'::json NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    archived_at timestamp with time zone,
+    terminated_at timestamp with time zone,
+    status text NOT NULL,
+    stop_reason json,
+    asks json DEFAULT '[]'::json NOT NULL,
+    usage json DEFAULT '{}'::json NOT NULL,
+    stats json DEFAULT '{}'::json NOT NULL,
+    active_since timestamp with time zone,
+    head_seq bigint DEFAULT 0 NOT NULL,
+    last_event_at timestamp with time zone,
+    wake_at timestamp with time zone,
+    fence bigint DEFAULT 0 NOT NULL,
+    lease_owner text COLLATE pg_catalog."C",
+    lease_until timestamp with time zone,
+    attempts integer DEFAULT 0 NOT NULL,
+    batch_first text COLLATE pg_catalog."C",
+    batch_arrived bigint,
+    batch_seen text[] DEFAULT '{}'::text[] NOT NULL,
+    batch_ended_seq bigint,
+    batch_ended_at timestamp with time zone
+)
+WITH (fillfactor='60');
+
+CREATE TABLE public.threads (
+    id text NOT NULL COLLATE pg_catalog."C",
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    parent_thread_id text COLLATE pg_catalog."C",
+    agent json,
+    status text NOT NULL,
+    usage json,
+    stats json,
+    workflow_run_id text COLLATE pg_catalog."C",
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    archived_at timestamp with time zone
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.workers (
+    owner text NOT NULL COLLATE pg_catalog."C",
+    number integer NOT NULL,
+    host text NOT NULL,
+    pid integer NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE public.workers ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.workers_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.workspaces (
+    id text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY public.agent_versions
+    ADD CONSTRAINT agent_versions_pkey PRIMARY KEY (agent_id, version);
+
+ALTER TABLE ONLY public.agents
+    ADD CONSTRAINT agents_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_hash_key UNIQUE (hash);
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.audit
+    ADD CONSTRAINT audit_chain_seq_key UNIQUE (chain_seq);
+
+ALTER TABLE ONLY public.audit
+    ADD CONSTRAINT audit_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.environments
+    ADD CONSTRAINT environments_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.events
+    ADD CONSTRAINT events_id_key UNIQUE (id);
+
+ALTER TABLE ONLY public.events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (session_id, seq);
+
+ALTER TABLE ONLY public.inbox
+    ADD CONSTRAINT inbox_id_key UNIQUE (id);
+
+ALTER TABLE ONLY public.inbox
+    ADD CONSTRAINT inbox_pkey PRIMARY KEY (arrived);
+
+ALTER TABLE ONLY public.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.threads
+    ADD CONSTRAINT threads_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.workers
+    ADD CONSTRAINT workers_number_key UNIQUE (number);
+
+ALTER TABLE ONLY public.workers
+    ADD CONSTRAINT workers_pkey PRIMARY KEY (owner);
+
+ALTER TABLE ONLY public.workspaces
+    ADD CONSTRAINT workspaces_pkey PRIMARY KEY (id);
+
+CREATE INDEX agents_page ON public.agents USING btree (workspace_id, created_at, id);
+
+CREATE INDEX audit_target ON public.audit USING btree (workspace_id, target_type, target_id, at);
+
+CREATE INDEX audit_unchained ON public.audit USING btree (txid, id) WHERE (chain_seq IS NULL);
+
+CREATE INDEX environments_page ON public.environments USING btree (workspace_id, created_at, id);
+
+CREATE INDEX inbox_session ON public.inbox USING btree (session_id, arrived);
+
+CREATE INDEX sessions_agent ON public.sessions USING btree (workspace_id, agent_id, created_at, id);
+
+CREATE INDEX sessions_page ON public.sessions USING btree (workspace_id, created_at, id);
+
+CREATE INDEX sessions_wake ON public.sessions USING btree (wake_at) WHERE (wake_at IS NOT NULL);
+
+CREATE INDEX threads_session ON public.threads USING btree (session_id, created_at, id);
+
+ALTER TABLE ONLY public.agent_versions
+    ADD CONSTRAINT agent_versions_agent_id_fkey FOREIGN KEY (agent_id) REFERENCES public.agents(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.agent_versions
+    ADD CONSTRAINT agent_versions_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.agents
+    ADD CONSTRAINT agents_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.environments
+    ADD CONSTRAINT environments_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
