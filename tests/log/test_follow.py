@@ -249,6 +249,18 @@ async def test_a_stream_survives_a_lost_bus(
     assert ids(await frames(follower, most=1, seconds=3)) == [sent_while_deaf.id]
 
 
+async def test_a_strange_notice_makes_nobody_deaf(
+    log: EventLog, other: EventLog, database: Database
+) -> None:
+    new = a_session()
+    await log.create(new)
+    follower = await other.follow(WS, new.id)
+    for strange in ("", "x", f"x\nL {new.id} many", "x\nP {", "x\nP {}", "x\nQ new kind"):
+        await database.execute("select pg_notify('agentstead', %s)", (strange,))
+    await log.accept(WS, new.id, [], queues(message()))
+    assert len(await frames(follower, most=1, seconds=3)) == 1
+
+
 async def test_deleting_ends_streams_with_a_frame(log: EventLog, other: EventLog) -> None:
     new = a_session()
     await log.create(new)

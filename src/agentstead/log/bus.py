@@ -9,6 +9,7 @@ Notices may be lost with the connection: then `resync` is called, and everybody 
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from psycopg import AsyncConnection, Error
@@ -114,11 +115,12 @@ class PostgresBus:
             connection = None
 
     def heard(self, payload: str, hear: Hear) -> None:
-        """Hand on the lines of one NOTIFY."""
+        """Hand on the lines of one NOTIFY; what is not ours is no reason to go deaf."""
         origin, _, text = payload.partition("\n")
         if origin != self.origin:
             for line in text.split("\n"):
-                hear(line[:1], line[2:])
+                with suppress(ValueError, LookupError):
+                    hear(line[:1], line[2:])
 
     async def send(self, connection: Connection, lines: Iterable[str]) -> None:
         """Queue NOTIFYs in the connection's transaction."""
