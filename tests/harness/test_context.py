@@ -146,3 +146,33 @@ def test_an_agent_without_sandbox_tools_is_told_nothing_of_a_sandbox():
     (only,) = context.build(evolve(thread, agent={**words, "system": "Hi."}), BUILTINS).system
     assert only["text"] == "Hi."
     assert context.build(thread, BUILTINS).system[0]["text"] == context.SANDBOX_NOTE
+
+
+def test_a_scribe_that_knows_the_start_writes_what_a_new_one_writes():
+    talk = begun()
+    scribe = context.Scribe()
+    for number in range(5):
+        talk.answer(use("bash", n=number), use("read", n=number))
+        for call in talk.uses()[-2:]:
+            talk.result(call, f"did {number}")
+        talk.message(f"and {number}")
+        talk.settle()
+        transcript = talk.state.threads[PRIMARY].transcript
+        assert scribe.messages(transcript) == context.Scribe().messages(transcript)
+    other = (*transcript[:4], transcript[0])
+    assert scribe.messages(other) == context.Scribe().messages(other)
+
+
+def test_every_start_of_a_conversation_is_written_alike_step_by_step():
+    talk = begun()
+    for text in ("one", "", "two"):  # an answer without words joins its neighbours
+        talk.answer(text)
+        talk.message(text)
+        talk.settle()
+    transcript = talk.state.threads[PRIMARY].transcript
+    scribe = context.Scribe()
+    for size in range(len(transcript) + 1):
+        known = scribe.messages(transcript[:size])
+        assert known == context.Scribe().messages(transcript[:size])
+        roles = [message["role"] for message in known]
+        assert roles == [("user", "assistant")[place % 2] for place in range(len(roles))]

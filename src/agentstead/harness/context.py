@@ -16,6 +16,10 @@ CACHE = {"type": "ephemeral"}
 NO_OUTPUT = "(no output)"
 NO_WORDS = "(an empty message)"
 
+Message = Mapping[str, Any]
+MARKS_WITHIN = 4
+"""Roles alternate, so the two latest user messages are among the last four."""
+
 SANDBOX_NOTE = """\
 You work in a sandbox of your own: a Linux system where you are the user `agent` without root \
 rights. Your working directory is /workspace; it and everything in it stays until the session ends. \
@@ -40,13 +44,16 @@ class Prompt:
     tools: tuple[Mapping[str, Any], ...]
 
 
-def build(thread: Thread, builtins: Mapping[str, ToolText]) -> Prompt:
+def build(
+    thread: Thread, builtins: Mapping[str, ToolText], scribe: "Scribe | None" = None
+) -> Prompt:
     """The request for a thread's next message; `builtins` are those the platform can offer."""
+    written = (scribe or Scribe()).messages(thread.transcript)
     tools = offered_tools(thread.agent["tools"], builtins)
     if tools:
         tools[-1] = {**tools[-1], "cache_control": CACHE}
     in_sandbox = any(builtin_policy(thread.agent["tools"], name) for name in builtins)
-    return Prompt(system(thread.agent, in_sandbox), messages(thread.transcript), tuple(tools))
+    return Prompt(system(thread.agent, in_sandbox), written, tuple(tools))
 
 
 def offered_tools(
@@ -85,26 +92,56 @@ def system(agent: Mapping[str, Any], in_sandbox: bool) -> tuple[Mapping[str, Any
     return tuple(blocks)
 
 
-def messages(transcript: Sequence[Item]) -> tuple[Mapping[str, Any], ...]:
-    """User and assistant messages in turn."""
-    written: list[dict[str, Any]] = []
-    for group in grouped(transcript):
-        if group[0].kind == "assistant":
-            blocks = [block for item in group for block in item.blocks if not is_empty(block)]
-            role = "assistant"
-        else:
-            uses = used_ids(written[-1]) if written else ()
-            blocks = user_blocks(group, uses) or [{"type": "text", "text": NO_WORDS}]
-            role = "user"
-        if not blocks:
-            continue
-        if written and written[-1]["role"] == role:
-            written[-1]["content"].extend(blocks)
-        else:
-            written.append({"role": role, "content": blocks})
-    for message in [entry for entry in written if entry["role"] == "user"][-2:]:
-        message["content"][-1] = {**message["content"][-1], "cache_control": CACHE}
-    return tuple(written)
+class Scribe:
+    """Writes the messages of one thread; of a conversation that has grown only what is new."""
+
+    def __init__(self) -> None:
+        self.closed: tuple[Item, ...] = ()
+        """The start of the conversation that stands in `written`: whole groups."""
+        self.written: list[Message] = []
+
+    def messages(self, transcript: tuple[Item, ...]) -> tuple[Message, ...]:
+        """User and assistant messages in turn; the two latest of the user are marked."""
+        if transcript[: len(self.closed)] != self.closed:
+            self.closed, self.written = (), []
+        start = len(self.closed)
+        *whole, last = grouped(transcript[start:]) or [[]]
+        for group in whole:
+            write(self.written, group)
+            start += len(group)
+        self.closed = transcript[:start]
+        result = list(self.written)
+        write(result, last)
+        first = max(len(result) - MARKS_WITHIN, 0)
+        users = [place for place in range(first, len(result)) if result[place]["role"] == "user"]
+        for place in users[-2:]:
+            result[place] = marked(result[place])
+        return tuple(result)
+
+
+def write(written: list[Message], group: Sequence[Item]) -> None:
+    """Add a group's blocks: a new message, or more of the last one when the roles are the same."""
+    if not group:
+        return
+    if group[0].kind == "assistant":
+        role = "assistant"
+        blocks = [block for item in group for block in item.blocks if not is_empty(block)]
+    else:
+        role = "user"
+        uses = used_ids(written[-1]) if written else ()
+        blocks = user_blocks(group, uses) or [{"type": "text", "text": NO_WORDS}]
+    if not blocks:
+        return
+    if written and written[-1]["role"] == role:
+        written[-1] = {"role": role, "content": [*written[-1]["content"], *blocks]}
+    else:
+        written.append({"role": role, "content": blocks})
+
+
+def marked(message: Message) -> Message:
+    """The same with a prompt-cache mark at its end."""
+    *blocks, last = message["content"]
+    return {**message, "content": [*blocks, {**last, "cache_control": CACHE}]}
 
 
 def grouped(transcript: Sequence[Item]) -> list[list[Item]]:

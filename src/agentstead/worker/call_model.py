@@ -12,6 +12,7 @@ from typing import Any
 from agentstead import ids as prefixes
 from agentstead.errors import ProviderFault, Refusal
 from agentstead.harness import context, permission
+from agentstead.harness.context import Scribe
 from agentstead.harness.drafts import NO_USAGE
 from agentstead.harness.state import State
 from agentstead.harness.steps import CallModel
@@ -33,13 +34,18 @@ CHARACTERS_PER_TOKEN = 4
 """A rough measure, for what the provider has not counted yet."""
 
 
-async def call_model(world: World, lease: Lease, state: State, step: CallModel) -> list[Draft]:
-    """Perform the step; the events that end it. Raises nothing that a provider causes."""
+async def call_model(
+    world: World, lease: Lease, state: State, step: CallModel, scribe: Scribe | None = None
+) -> list[Draft]:
+    """Perform the step; the events that end it. Raises nothing that a provider causes.
+
+    `scribe` knows the thread's conversation from its last request.
+    """
     thread = state.threads[step.thread_id]
     answer = Answer(world, lease, state, thread, step.request_id)
     try:
         model = world.models.resolve(thread.agent["model"]["id"])
-        request = model_request(world, thread, model)
+        request = model_request(world, thread, model, scribe)
         check_fits(thread, request, model)
         async for part in model.provider.stream(request):
             answer.receive(part)
@@ -53,9 +59,11 @@ async def call_model(world: World, lease: Lease, state: State, step: CallModel) 
     return answer.drafts(answer.done)
 
 
-def model_request(world: World, thread: Thread, model: Model) -> ModelRequest:
+def model_request(
+    world: World, thread: Thread, model: Model, scribe: Scribe | None
+) -> ModelRequest:
     """The request in the provider's terms."""
-    prompt = context.build(thread, tool_texts(world))
+    prompt = context.build(thread, tool_texts(world), scribe)
     config = thread.agent["model"]
     effort = (config.get("effort") or {}).get("type")
     able = model.capabilities

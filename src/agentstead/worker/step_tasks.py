@@ -1,9 +1,11 @@
 """The work of one session that is going on: one asyncio task per key of the plan."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
+from agentstead.harness.context import Scribe
 from agentstead.harness.state import State
 from agentstead.harness.steps import CallModel, CancelTools, Record, RunTools, Step, Wait
 from agentstead.log.log import Lease
@@ -23,6 +25,8 @@ class StepTasks:
         self.world = world
         self.lease = lease
         self.tasks: dict[Key, asyncio.Task[list[Draft]]] = {}
+        self.scribes: defaultdict[str, Scribe] = defaultdict(Scribe)
+        """Per thread."""
 
     async def __aenter__(self) -> "StepTasks":
         return self
@@ -55,7 +59,8 @@ class StepTasks:
         """What is to be done under a key."""
         match step:
             case CallModel():
-                return call_model(self.world, self.lease, state, step)
+                scribe = self.scribes[step.thread_id]
+                return call_model(self.world, self.lease, state, step, scribe)
             case RunTools(_, calls):
                 call = next(entry for entry in calls if entry.id == key[1])
                 return run_tool(self.world, state, call)
