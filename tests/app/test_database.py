@@ -1,5 +1,6 @@
 """Whoever needs the database gets it, and leaves it as it was found."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,19 +9,16 @@ from agentstead.app.database import any_database, attached_database, running, se
 from agentstead.clock import SystemClock
 from agentstead.errors import Misconfigured
 from agentstead.settings import Settings
-from tests.support.postgres import temporary_dir
+from tests.support.postgres import memory_dir
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 CLOCK = SystemClock()
 
 
 @pytest.fixture
-def settings() -> Settings:
-    import shutil
-
-    folder = temporary_dir()
-    yield Settings(data_dir=folder / "data", database_connections_max=2)
-    shutil.rmtree(folder)
+def settings() -> Iterator[Settings]:
+    with memory_dir() as folder:
+        yield Settings(data_dir=folder / "data", database_connections_max=2)
 
 
 async def test_one_that_did_not_run_is_stopped_again(settings: Settings) -> None:
@@ -53,8 +51,9 @@ async def test_attaching_needs_one_that_runs(settings: Settings) -> None:
 
 
 async def test_an_external_one_that_does_not_answer_is_the_operators_to_mend(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("agentstead.store.pool.CONNECT_SECONDS", 0.3)
     settings = Settings(data_dir=tmp_path, database_url="postgresql://x@127.0.0.1:1/none")
     with pytest.raises(Misconfigured, match="--database-url"):
         async with attached_database(settings, CLOCK):

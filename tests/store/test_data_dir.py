@@ -116,7 +116,6 @@ def test_the_database_never_runs_as_root() -> None:
     assert folders.database_owner() == owner
 
 
-# Only the one class of the mode that concerns the user counts, as in the kernel.
 @pytest.mark.parametrize(
     ("given", "as_owner", "as_group", "as_other"),
     [
@@ -129,21 +128,28 @@ def test_the_database_never_runs_as_root() -> None:
     ],
 )
 def test_who_may_pass(
-    place: Path, given: int, as_owner: bool, as_group: bool, as_other: bool
+    tmp_path: Path, given: int, as_owner: bool, as_group: bool, as_other: bool
 ) -> None:
-    place.chmod(0o711)
-    folder = place / "folder"
+    folder = tmp_path / "folder"
     folder.mkdir()
     folder.chmod(given)
     state = folder.stat()
-    for who, passes in (
-        (user(state.st_uid, state.st_gid), as_owner),
-        (user(state.st_uid + 1, state.st_gid), as_group),
-        (user(state.st_uid + 1, state.st_gid + 1), as_other),
-        (None, True),
-    ):
-        if passes:
-            folders.check_reachable(folder, who)
-        else:
-            with pytest.raises(Misconfigured, match=f"allow it: chmod o\\+x {folder}$"):
-                folders.check_reachable(folder, who)
+    uid, gid = state.st_uid, state.st_gid
+    assert folders.may_pass(state, user(uid, gid)) == as_owner
+    assert folders.may_pass(state, user(uid + 1, gid)) == as_group
+    assert folders.may_pass(state, user(uid + 1, gid + 1)) == as_other
+
+
+def test_the_first_closed_folder_is_named_with_what_opens_it(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir(mode=0o700)
+    state = folder.stat()
+    other = user(state.st_uid + 1, state.st_gid + 1)
+    closed = next(
+        path
+        for path in reversed([folder, *folder.parents])
+        if not folders.may_pass(path.stat(), other)
+    )
+    with pytest.raises(Misconfigured, match=rf"allow it: chmod o\+x {closed}$"):
+        folders.check_reachable(folder, other)
+    folders.check_reachable(folder, None)

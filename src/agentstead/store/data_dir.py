@@ -90,16 +90,19 @@ def check_reachable(path: Path, owner: pwd.struct_passwd | None) -> None:
         return
     for folder in reversed([path, *path.parents]):
         state = folder.stat()
-        if state.st_uid == owner.pw_uid:
-            passes = state.st_mode & 0o100
-        elif state.st_gid == owner.pw_gid:
-            passes = state.st_mode & 0o010
-        else:
-            passes = state.st_mode & 0o001
-        if not passes:
+        if not may_pass(state, owner):
             raise Misconfigured(
                 f"The data directory {path} cannot be used: as root the database runs as user "
                 f"'{owner.pw_name}', who may not pass through {folder} (mode "
                 f"{state.st_mode & 0o7777:04o}). Choose a data directory outside of it with "
                 f"--data-dir (default /var/lib/agentstead), or allow it: chmod o+x {folder}"
             )
+
+
+def may_pass(state: os.stat_result, owner: pwd.struct_passwd) -> bool:
+    """Whether a directory lets `owner` through: as the kernel says, only one class of mode counts."""
+    if state.st_uid == owner.pw_uid:
+        return bool(state.st_mode & 0o100)
+    if state.st_gid == owner.pw_gid:
+        return bool(state.st_mode & 0o010)
+    return bool(state.st_mode & 0o001)
