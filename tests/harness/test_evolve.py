@@ -7,7 +7,7 @@ import pytest
 from agentstead.harness.evolve import evolve
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Point:
     x: int
     y: int = 2

@@ -142,7 +142,7 @@ class Watch:
         session = self.world.log.sessions[state.session_id]
         record = replace(session.record(), events=tuple(session.events[: state.seq]), inbox=())
         folded = from_record(self.world.any_ports, record)
-        for name in folded.__slots__:
+        for name in vars(folded):
             if name in ("inbox", "attempts"):
                 continue
             kept, read = getattr(state, name), getattr(folded, name)

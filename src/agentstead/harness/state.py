@@ -18,7 +18,7 @@ from agentstead.wire.events.stored import Event, Pending
 DEFAULT_RETRY = RetryPolicy()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class State:
     """Everything the planner looks at."""
 

@@ -23,7 +23,7 @@ class Item:
     is_error: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OpenCall:
     """A tool call without a result."""
 
@@ -60,7 +60,7 @@ class RequestFault:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Thread:
     """The state of a thread."""
 
