@@ -67,8 +67,9 @@ def living(postgres: EmbeddedPostgres) -> list[str]:
 
 async def killed(postgres: EmbeddedPostgres) -> None:
     """SIGKILL the server, and wait until it is gone."""
-    os.kill(pid_of(postgres), signal.SIGKILL)
-    assert await postgres.ended(5)
+    pid = pid_of(postgres)
+    os.kill(pid, signal.SIGKILL)
+    assert await postgres.ended(pid, 5)
 
 
 def socket_file(postgres: EmbeddedPostgres) -> Path:

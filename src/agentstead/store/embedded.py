@@ -24,7 +24,7 @@ from agentstead.clock import Clock, SystemClock
 from agentstead.errors import Misconfigured
 from agentstead.store import binaries
 from agentstead.store import data_dir as folders
-from agentstead.store.postmaster import Postmaster
+from agentstead.store.postmaster import Postmaster, alive
 
 ROLE = "agentstead"
 PORT = 5432
@@ -106,7 +106,7 @@ class EmbeddedPostgres:
             if pid is None:
                 break
             os.kill(pid, kind)
-            if await self.ended(STOP_SECONDS):
+            if await self.ended(pid, STOP_SECONDS):
                 break
         for process in STARTED:
             process.poll()
@@ -144,10 +144,10 @@ class EmbeddedPostgres:
                 raise Misconfigured(f"The database is still {status}; see {self.log_path}.")
             await self.clock.sleep(0.02)
 
-    async def ended(self, seconds: float) -> bool:
-        """Whether the server is gone within that time."""
+    async def ended(self, pid: int, seconds: float) -> bool:
+        """Whether the server is gone within that time; it removes its pid file before it ends."""
         deadline = self.clock.monotonic() + seconds
-        while self.postmaster.pid() is not None:
+        while alive(pid, self.cluster):
             for process in STARTED:
                 process.poll()
             if self.clock.monotonic() > deadline:
