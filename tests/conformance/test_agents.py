@@ -108,6 +108,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"name": ""}, "name: Should have at least 1 character"),
     ({"name": "x" * 257}, "name: Should have at most 256"),
     ({"name": "a\nb"}, "name: Control characters"),
+    ({"model": ""}, "model: Should have at least 1 character"),
+    ({"model": "x" * 257}, "model: Should have at most 256"),
     ({"model": "gpt-none"}, "model.id: there is no model 'gpt-none' here. There are:"),
     ({"model": {"id": MODEL, "effort": "huge"}}, "model.effort: Input should be"),
     ({"multiagent": {"type": "coordinator", "agents": []}},

@@ -91,6 +91,7 @@ WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({"environment_id": "env_none"}, 404, "Environment env_none not found"),
     ({"agent": {"type": "nope"}}, 400, "agent.type: Expected one of"),
     ({"agent": {"type": "agent", "id": "x", "version": 0}}, 400, "agent.version"),
+    ({"agent": {"type": "agent_with_overrides", "id": "x", "model": ""}}, 400, "agent.model: Should have"),
     ({"title": "x" * 513}, 400, "title: Should have at most 512 characters"),
     ({"title": "a\x07b"}, 400, "title: Control characters"),
     ({"metadata": {"k": "x" * 513}}, 400, "metadata.k: Should have at most 512"),

@@ -36,10 +36,13 @@ class Effort(Shape):
     type: Level
 
 
+ModelName = Annotated[Text, StringConstraints(min_length=1, max_length=256)]
+
+
 class ModelConfig(Shape):
     """A model and how it is used."""
 
-    id: Annotated[Text, StringConstraints(min_length=1, max_length=256)]
+    id: ModelName
     effort: Annotated[Level | Effort, Shorthand()] | None = None
     speed: Literal["standard", "fast"] | None = None
     inference_geo: Annotated[Text, StringConstraints(min_length=1, max_length=64)] | None = None
@@ -50,7 +53,7 @@ class ModelConfig(Shape):
         return self.effort.type if isinstance(self.effort, Effort) else self.effort
 
 
-Model = Annotated[str | ModelConfig, Shorthand()]
+Model = Annotated[ModelName | ModelConfig, Shorthand()]
 
 
 def model_config(model: str | ModelConfig) -> ModelConfig:
