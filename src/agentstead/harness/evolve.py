@@ -1,7 +1,7 @@
 """A frozen dataclass with some fields changed: `dataclasses.replace`, ten times as fast.
 
 A fold makes two of these per event, so it is the harness's hottest line. Only for dataclasses
-without slots and without `__post_init__`: the copy's fields are set at once, by-passing `__init__`.
+without slots and without `__post_init__`: the copy's fields are set at once, bypassing `__init__`.
 """
 
 from typing import Any, TypeVar
