@@ -50,15 +50,8 @@ async def open_door(rooms: Rooms, listener: socket.socket) -> AsyncIterator["asy
         yield task
     finally:
         server.should_exit = True
-        end_streams(rooms)
+        rooms.log.end_streams()
         await task
-
-
-def end_streams(rooms: Rooms) -> None:
-    """End every open stream; a client that follows a session connects again and lists."""
-    for channel in tuple(rooms.log.hub.channels.values()):
-        for subscriber in tuple(channel.subscribers):
-            subscriber.finish()
 
 
 def configuration(app: CountedApp, settings: Settings) -> uvicorn.Config:

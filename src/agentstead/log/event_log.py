@@ -74,6 +74,10 @@ class EventLog:
         await self.bus.close()
         await self.presence.close()
 
+    def end_streams(self) -> None:
+        """End every open stream of this process; clients connect again and list."""
+        self.hub.finish()
+
     async def __aenter__(self) -> "EventLog":
         await self.start()
         return self

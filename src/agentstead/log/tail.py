@@ -220,6 +220,12 @@ class Hub:
             if not channel.subscribers:
                 del self.channels[subscriber.session_id]
 
+    def finish(self) -> None:
+        """Nothing comes after what is queued, for any subscriber."""
+        for channel in tuple(self.channels.values()):
+            for subscriber in tuple(channel.subscribers):
+                subscriber.finish()
+
     def begun(self, subscriber: Subscriber, head: int) -> None:
         """A subscriber has read up to `head`."""
         channel = self.channels.get(subscriber.session_id)
