@@ -31,6 +31,7 @@ COMMAND = [sys.executable, "-m", "agentstead"]
 START_SECONDS = 30
 RUN_SECONDS = 180
 STOP_SECONDS = 15
+CLAUDE = os.environ.get("AGENTSTEAD_DEMO_MODEL", "claude-sonnet-5-5")
 SLOW_MARK = "sleep 5"
 """In the scripted model's slow command; a real model's first slow command is found by watching."""
 GOAL = """Analyse the data below: one row per day of a bike rental, with rides, temperature and rain.
@@ -150,7 +151,7 @@ class Demo:
 
     def run(self) -> None:
         """Create, run, kill, check, and clean up."""
-        model = "scripted-demo" if self.platform.scripted else "claude-sonnet-5-5"
+        model = "scripted-demo" if self.platform.scripted else CLAUDE
         if self.platform.scripted:
             say(
                 "no ANTHROPIC_API_KEY: the model is scripted, its words are fixed; all else is real"
@@ -230,15 +231,28 @@ class Demo:
         if self.killed_call is None:
             say("the kill was skipped: no command of the model ran longer than a second", "yellow")
         else:
-            runs = texts[read["/workspace/runs.log"]].count("analysis started")
+            seen = read.get("/workspace/runs.log") or looked_at(log, "runs.log")
+            runs = texts[seen].count("analysis started") if seen else 1
             if runs != 1:
                 raise SystemExit(f"The command ran {runs} times.")
-            say(
-                "the other worker took over; the killed worker's command ran once, as runs.log shows"
-            )
+            proof = "as runs.log shows" if seen else "with one result in the log"
+            say(f"the other worker took over; the killed worker's command ran once, {proof}")
         say(f"the log holds {len(log)} events; {len(uses)} tool calls, one result each")
         report = texts.get(read.get("/workspace/report.md", ""), "(the report was not read)")
         console.print(Panel(Text(report.strip()), title="report.md"), soft_wrap=False)
+
+
+def looked_at(log: list[dict[str, Any]], name: str) -> str | None:
+    """The call by which the model showed itself a file with the shell."""
+    for event in log:
+        command = str(event.get("input", {}).get("command", ""))
+        if (
+            event.get("name") == "bash"
+            and command.startswith(("cat ", "tail "))
+            and name in command
+        ):
+            return str(event["id"])
+    return None
 
 
 def owner_in(why: Any) -> str:
