@@ -14,6 +14,7 @@ import pytest
 from agentstead.clock import SystemClock
 from agentstead.sandbox.bubblewrap import Bubblewrap
 from agentstead.sandbox.sandbox import Limits, Outcome, SandboxSpec
+from agentstead.sandbox.supervisor.place import Place
 
 SPEC = SandboxSpec(Limits(memory_bytes=256 << 20, processes_max=64, call_seconds=20.0))
 
@@ -34,7 +35,7 @@ async def real_sandboxes(idle_seconds: float = 60.0) -> AsyncIterator[Bubblewrap
             await sandboxes.destroy(sandbox_id)
         assert left_below(top) == []
         shutil.rmtree(top)
-        assert remains(str(top), ids) == []
+        assert remains(str(top), [Place(sandboxes.root, name).host_name for name in ids]) == []
 
 
 def left_below(top: Path) -> list[str]:
@@ -42,7 +43,7 @@ def left_below(top: Path) -> list[str]:
     return [str(path) for path in top.rglob("*") if path.name not in ("sandboxes", ".uids")]
 
 
-def remains(top: str, ids: list[str]) -> list[str]:
+def remains(top: str, names: list[str]) -> list[str]:
     """Processes, mounts and control groups that belong to a folder of sandboxes."""
     found = []
     for process in Path("/proc").iterdir():
@@ -55,8 +56,8 @@ def remains(top: str, ids: list[str]) -> list[str]:
             if top in mounts or top.encode() in command:
                 found.append(f"process {process.name}: {command!r}")
     groups = Path("/sys/fs/cgroup").rglob("agentstead-*")
-    names = {f"agentstead-{sandbox_id}" for sandbox_id in ids}
-    found += [str(group) for group in groups if group.name in names]
+    ours = {f"agentstead-{name}" for name in names}
+    found += [str(group) for group in groups if group.name in ours]
     return found
 
 

@@ -71,7 +71,7 @@ def start(place: Place, config: dict[str, Any]) -> Supervisor:
     meta = place.meta()
     uid = meta.get("uid") or own_uid(place)
     place.make_files(uid)
-    control = limits.control(place.sandbox_id, config["limits"])
+    control = limits.control(place.host_name, config["limits"])
     groups = [str(folder) for folder in set(control.groups.values())]
     place.write_meta(uid=uid, groups=groups)
     supervisor = Supervisor(place, config, launch(place, config, uid, control), control)

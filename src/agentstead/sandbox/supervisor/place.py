@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,11 @@ class Place:
     def __post_init__(self) -> None:
         if not SANDBOX_ID.fullmatch(self.sandbox_id):
             raise ValueError(f"not the id of a sandbox: {self.sandbox_id!r}")
+
+    @property
+    def host_name(self) -> str:
+        """A name no other sandbox of this host has: two platforms may know the same id."""
+        return f"{self.sandbox_id}-{zlib.crc32(os.fsencode(self.path)):08x}"
 
     @property
     def path(self) -> Path:
