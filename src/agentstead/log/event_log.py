@@ -301,7 +301,7 @@ class EventLog:
             await subscriber.close()
             raise
         subscriber.begin(start.primary_thread_id, start.head, start.queued, start.replay)
-        self.hub.begun(subscriber, start.head)
+        self.hub.begun(subscriber)
         if start.over:
             subscriber.finish()
         return subscriber

@@ -118,7 +118,8 @@ class Subscriber:
         if self.held is not None:
             self.held.append(frame)
             return
-        skipped = frame.seq <= self.after if frame.seq else frame.id in self.known
+        # Of the log only what comes next: the rest it has had, or held beyond a gap (`Hub.begun`).
+        skipped = frame.seq != self.after + 1 if frame.seq else frame.id in self.known
         if skipped or self.over:
             return
         if frame.seq:
@@ -226,11 +227,12 @@ class Hub:
             for subscriber in tuple(channel.subscribers):
                 subscriber.finish()
 
-    def begun(self, subscriber: Subscriber, head: int) -> None:
-        """A subscriber has read up to `head`."""
+    def begun(self, subscriber: Subscriber) -> None:
+        """A subscriber has begun; who read before others and began after them is read for again."""
         channel = self.channels.get(subscriber.session_id)
-        if channel and channel.cursor is None:
-            channel.cursor = head
+        if channel and (channel.cursor is None or subscriber.after < channel.cursor):
+            channel.head = max(channel.head, channel.cursor or 0)
+            channel.cursor = subscriber.after
             self.heard(subscriber.session_id, channel.head)
 
     def views(self, session_id: str) -> list[str]:
