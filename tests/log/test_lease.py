@@ -14,6 +14,7 @@ import pytest
 from agentstead.clock import SystemClock
 from agentstead.ids import RandomIds
 from agentstead.log.event_log import EventLog
+from agentstead.log.lease import LOCK_SPACE
 from agentstead.store.pool import Database
 from tests.support.sessions import a_session, claim_one, message
 
@@ -157,3 +158,34 @@ async def test_a_session_that_stays_locked_holds_up_nobody(
             await log.create(other)
             assert [lease.session_id for lease in await log.claim("w", 5)] == [other.id]
     assert len(await log.claim("w", 5)) == 1
+
+
+async def test_nobody_is_buried_under_a_number_he_no_longer_has(
+    log: EventLog, database: Database
+) -> None:
+    await log.create(a_session(message()))
+    lease = await claim_one(log, "alive")
+    stale = await database.fetch_one("select number from workers where owner = 'alive'")
+    assert stale
+    await database.execute("delete from workers where owner = 'alive'")
+    await log.presence.register("alive")
+    async with EventLog(database, ids=RandomIds(), clock=SystemClock()) as other:
+        # its list of workers was read before, and the lock of the old number is free
+        assert log.presence.connection
+        await log.presence.connection.execute(
+            b"select pg_advisory_unlock(%s, %s)", (LOCK_SPACE, stale["number"])
+        )
+        assert not await other.presence.bury_one("alive", stale["number"])
+        assert await other.claim("heir", 5) == []
+    assert await log.heartbeat([lease]) == {lease.session_id: True}
+
+
+async def test_who_is_just_registering_again_is_not_waited_for(
+    log: EventLog, database: Database
+) -> None:
+    """He holds his row and waits for his lock: who held the lock and waited for the row would hang."""
+    await database.execute("insert into workers (owner, host, pid) values ('again', 'h', 1)")
+    async with database.transaction() as tx:
+        await tx.execute("update workers set host = 'i' where owner = 'again'")
+        assert not await asyncio.wait_for(log.presence.bury(), 2)
+    assert await log.presence.bury()

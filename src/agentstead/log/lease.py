@@ -219,15 +219,30 @@ class Presence:
             "select owner, number from workers where owner <> all(%s)", (list(self.owners),)
         )
         for row in rows:
-            async with self.database.transaction() as tx:
-                got = await tx.fetch_one(
-                    "select pg_try_advisory_xact_lock(%s, %s) as dead", (LOCK_SPACE, row["number"])
-                )
-                if got and got["dead"]:
-                    await tx.execute(EXPIRE, (row["owner"],))
-                    await tx.execute("delete from workers where owner = %s", (row["owner"],))
-                    found = True
+            found |= await self.bury_one(row["owner"], row["number"])
         return found
+
+    async def bury_one(self, owner: str, number: int) -> bool:
+        """Free a worker's sessions if its lock is free.
+
+        The row comes first, as when registering: who held the lock and waited for the row of one
+        who registers again would wait for ever. It also tells whether the number still is his.
+        """
+        async with self.database.transaction() as tx:
+            held = await tx.fetch_one(
+                "select owner from workers where owner = %s and number = %s for update skip locked",
+                (owner, number),
+            )
+            if held is None:
+                return False
+            got = await tx.fetch_one(
+                "select pg_try_advisory_xact_lock(%s, %s) as dead", (LOCK_SPACE, number)
+            )
+            if not got or not got["dead"]:
+                return False
+            await tx.execute(EXPIRE, (owner,))
+            await tx.execute("delete from workers where owner = %s", (owner,))
+            return True
 
     async def close(self) -> None:
         """Leave."""
