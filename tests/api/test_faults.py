@@ -19,7 +19,7 @@ from agentstead.errors import (
 )
 
 
-# core.md §1.5
+# wire §1.5
 @pytest.mark.parametrize(
     ("error", "status", "kind", "retry"),
     [

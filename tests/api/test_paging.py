@@ -29,7 +29,7 @@ def test_a_cursor_comes_back_as_it_was(word: str, number: int, backwards: bool) 
     assert read(made.text()) == made
 
 
-# core.md §1.8: it encodes the order that produced it.
+# wire §1.8: it encodes the order that produced it.
 def test_a_cursor_is_refused_elsewhere() -> None:
     text = Cursor("k", "asc", ("a", 1)).text()
     with pytest.raises(Invalid, match=r"^page: This cursor was made with order=asc"):

@@ -6,7 +6,7 @@ from agentstead.api.query import Query
 from agentstead.errors import Invalid
 
 
-# core.md §1.1, §17 trap 5
+# wire §1.1, §17 trap 5
 def test_bracketed_and_bare_repeats_mean_the_same() -> None:
     bracketed = Query(b"statuses%5B%5D=idle&statuses%5B%5D=running")
     bare = Query(b"statuses=idle&statuses=running")
@@ -22,7 +22,7 @@ def test_times_are_read_with_any_offset() -> None:
     assert query.times("created_at") == {"gte": 1767225600.0, "lt": 1767225601.0}
 
 
-# core.md §1.1: `beta` is ignored, and so is what nobody reads.
+# wire §1.1: `beta` is ignored, and so is what nobody reads.
 def test_unknown_parameters_are_ignored() -> None:
     assert Query(b"beta=true&x=1").number("limit", 1, 10) is None
 

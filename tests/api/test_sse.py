@@ -20,7 +20,7 @@ class Scripted:
         self.said = []
 
 
-# core.md §17 traps 26 to 30
+# wire §17 traps 26 to 30
 async def test_frames_pass_as_they_are_and_silence_is_commented() -> None:
     follower = Scripted(b"event: a\ndata: {}\n\n", None, b"event: b\ndata: {}\n\n")
     found = [frame async for frame in frames(follower, 7.5)]

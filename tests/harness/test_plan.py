@@ -1,4 +1,4 @@
-"""What may happen next, choreography by choreography (core.md §7.10)."""
+"""What may happen next, choreography by choreography (wire §7.10)."""
 
 import pytest
 

@@ -80,7 +80,7 @@ def queued(decision: Decision) -> list[str]:
     return [incoming.type for incoming in decision.queue]
 
 
-# core.md §7.1: null while queued.
+# wire §7.1: null while queued.
 def test_a_message_starts_work_on_an_idle_session() -> None:
     decision = decide(desk(), MESSAGE)
     assert decision.starts_work
@@ -89,7 +89,7 @@ def test_a_message_starts_work_on_an_idle_session() -> None:
     assert decision.queue[0].thread_id is None
 
 
-# core.md §5.7: events may be posted while running or rescheduling.
+# wire §5.7: events may be posted while running or rescheduling.
 @pytest.mark.parametrize("status", ["running", "rescheduling"])
 def test_a_message_queues_while_a_turn_runs(status: str) -> None:
     decision = decide(desk(status), MESSAGE, MESSAGE)
@@ -104,7 +104,7 @@ def test_an_ended_session_takes_nothing() -> None:
     assert "archived" in refusal(desk("terminated", archived=True), INTERRUPT)
 
 
-# core.md §7.2: 400 while the session is idle on requires_action.
+# wire §7.2: 400 while the session is idle on requires_action.
 def test_a_message_must_wait_for_answers() -> None:
     said = refusal(waiting("sevt_ask1"), MESSAGE)
     assert said.startswith("events.0: The session waits for answers to sevt_ask1")
@@ -125,7 +125,7 @@ def test_a_message_may_follow_the_last_answer_or_an_interrupt() -> None:
     assert decision.starts_work
 
 
-# core.md §7.10: partial answers keep the session in requires_action.
+# wire §7.10: partial answers keep the session in requires_action.
 def test_only_the_last_answer_starts_work() -> None:
     assert not decide(waiting("sevt_ask1", "sevt_own1"), allow("sevt_ask1")).starts_work
     both = decide(waiting("sevt_ask1", "sevt_own1"), allow("sevt_ask1"), result("sevt_own1"))
@@ -133,7 +133,7 @@ def test_only_the_last_answer_starts_work() -> None:
     assert queued(both) == ["user.tool_confirmation", "user.custom_tool_result"]
 
 
-# core.md §7.2: a custom result may precede the idle event; §7.1: it is settled on receipt.
+# wire §7.2: a custom result may precede the idle event; §7.1: it is settled on receipt.
 def test_an_answer_may_come_before_the_idle() -> None:
     decision = decide(desk("running", waits=("sevt_own1",)), result("sevt_own1", is_error=True))
     assert decision.echoes[0] == {
@@ -143,7 +143,7 @@ def test_an_answer_may_come_before_the_idle() -> None:
     assert decision.queue[0].thread_id == MAIN
 
 
-# clients.md rules 5 and 8: duplicates and late answers succeed and leave nothing behind.
+# clients rules 5 and 8: duplicates and late answers succeed and leave nothing behind.
 @pytest.mark.parametrize("event", [allow("sevt_done"), allow("sevt_done", session_thread_id="x")])
 def test_a_late_confirmation_has_no_effect(event: Any) -> None:
     for at in (desk(), desk("running"), waiting("sevt_ask1")):
@@ -166,7 +166,7 @@ def test_an_answer_after_an_interrupt_is_late() -> None:
     assert queued(decision) == ["user.interrupt"]
 
 
-# core.md §7.2: the target must be a call whose permission is ask.
+# wire §7.2: the target must be a call whose permission is ask.
 def test_a_confirmation_needs_an_ask() -> None:
     assert refusal(desk("running"), allow("sevt_ran")).startswith(
         "events.0.tool_use_id: sevt_ran does not ask"
@@ -184,7 +184,7 @@ def test_a_denial_is_echoed_with_its_reason() -> None:
     }  # fmt: skip
 
 
-# clients.md rule 5: a no-effect interrupt on an idle session adds nothing.
+# clients rule 5: a no-effect interrupt on an idle session adds nothing.
 def test_an_interrupt_needs_something_to_interrupt() -> None:
     decision = decide(desk("idle", "end_turn"), INTERRUPT)
     assert decision.queue == ()
@@ -202,7 +202,7 @@ def test_an_interrupt_names_a_thread_that_is_there() -> None:
         assert said.startswith("events.0.session_thread_id")
 
 
-# core.md §7.2: only on self_hosted environments.
+# wire §7.2: only on self_hosted environments.
 def test_a_tool_result_needs_a_self_hosted_environment() -> None:
     event = {"type": "user.tool_result", "tool_use_id": "sevt_ask1"}
     assert refusal(waiting("sevt_ask1"), event).startswith(
@@ -225,7 +225,7 @@ def test_files_are_refused_by_name() -> None:
     assert said.startswith("events.0.content.0.source.file_id: There is no file")
 
 
-# core.md §7.2: where a system.message may stand.
+# wire §7.2: where a system.message may stand.
 def test_a_system_message_comes_last_and_after_the_right_event() -> None:
     assert queued(decide(desk(), MESSAGE, SYSTEM)) == ["user.message", "system.message"]
     assert queued(decide(waiting("sevt_own1"), result("sevt_own1"), SYSTEM)) == [

@@ -46,7 +46,7 @@ async def test_a_name_may_be_ambiguous(database: Database) -> None:
             await api_keys.create(database, bad)
 
 
-# design.md §10: the first key is made at the first start; AGENTSTEAD_API_KEY is made valid.
+# the design: the first key is made at the first start; AGENTSTEAD_API_KEY is made valid.
 async def test_a_new_database_gets_one_key(database: Database) -> None:
     secret = await api_keys.bootstrap(database)
     assert secret is not None

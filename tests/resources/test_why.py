@@ -31,7 +31,7 @@ USE = {"type": "agent.tool_use", "id": "c1", "name": "bash"}
 DONE = {"type": "agent.tool_result", "id": "r1", "tool_use_id": "c1"}
 
 
-# design.md §8: in one answer, why, since when, waiting for whom.
+# the design: in one answer, why, since when, waiting for whom.
 @pytest.mark.parametrize(
     ("session", "tail", "waits", "since"),
     [

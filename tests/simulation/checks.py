@@ -219,7 +219,7 @@ def log_folds_to_the_row(world) -> None:
 
 
 def events_are_in_order(world) -> None:
-    """The choreography of core.md §7.10."""
+    """The choreography of wire §7.10."""
     for session in world.log.sessions.values():
         for complaint in order.complaints(session.row.primary_thread_id, session.events):
             raise Violation(f"{session.row.id}: {complaint}")

@@ -1,4 +1,4 @@
-"""What the simulated door lets in: the rules of core.md §7.2, as pure decisions on a desk."""
+"""What the simulated door lets in: the rules of wire §7.2, as pure decisions on a desk."""
 
 from agentstead.errors import Invalid
 from agentstead.log.log import Decision, Desk, Incoming

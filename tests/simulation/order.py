@@ -1,4 +1,4 @@
-"""The order of events in a session's log (core.md §7.10, clients.md §2.A), as a list of complaints."""
+"""The order of events in a session's log (wire §7.10, clients rules 1 to 12), as a list of complaints."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

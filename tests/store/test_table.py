@@ -38,7 +38,7 @@ async def test_a_row_comes_back_with_times_of_the_wire(database: Database) -> No
     assert row["archived_at"] is None
 
 
-# design.md: a row of another workspace does not exist.
+# A row of another workspace does not exist.
 async def test_workspaces_are_apart(database: Database) -> None:
     await insert(database, "env_1")
     with pytest.raises(NotFound) as caught:

@@ -16,7 +16,7 @@ def after(stored: Any, config: Any) -> dict[str, Any]:
     return merged(stored, body.config)
 
 
-# core.md §4.1, clients.md rules 22 and 23
+# wire §4.1, clients rules 22 and 23
 def test_whatever_is_left_out_is_filled_in() -> None:
     limited = {"type": "limited", "allowed_hosts": [], "allow_mcp_servers": False,
                "allow_package_managers": False}  # fmt: skip
@@ -31,7 +31,7 @@ def test_whatever_is_left_out_is_filled_in() -> None:
     BetaCloudConfig.model_validate(EMPTY)
 
 
-# core.md §4.2
+# wire §4.2
 def test_an_update_keeps_what_it_does_not_name() -> None:
     stored = after(
         None,

@@ -10,7 +10,7 @@ from anthropic.types.beta.sessions.beta_managed_agents_session_event_type import
 from agentstead.wire.events.names import CLIENT, DELETED, PERSISTED, PREVIEWED, SETTLED_ON_RECEIPT
 
 
-# core.md §7.11: the filter's values.
+# wire §7.11: the filter's values.
 def test_the_types_filter_takes_what_the_sdk_knows() -> None:
     assert frozenset(get_args(BetaManagedAgentsSessionEventType)) == PERSISTED
 

@@ -21,7 +21,7 @@ def message(*blocks: object) -> dict[str, object]:
     return {"events": [{"type": "user.message", "content": list(blocks)}]}
 
 
-# core.md §1.5: messages begin with the path of the field at fault.
+# wire §1.5: messages begin with the path of the field at fault.
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -55,7 +55,7 @@ def test_broken_json_is_refused(body: bytes) -> None:
     assert refusal(body)
 
 
-# house.md: "omitted keeps, null clears" is model_fields_set.
+# "omitted keeps, null clears" is model_fields_set.
 def test_given_tells_omitted_from_null() -> None:
     assert parse(AgentUpdate, b'{"system":null}').given() == {"system": None}
     assert parse(AgentUpdate, b"").given() == {}
@@ -74,7 +74,7 @@ def test_canonical_json_is_one_line_and_finite() -> None:
         canonical(float("nan"))
 
 
-# core.md §1.9
+# wire §1.9
 def test_a_metadata_patch_upserts_deletes_and_keeps() -> None:
     assert patch_metadata({"a": "1", "b": "2"}, {"a": None, "c": "3"}) == {"b": "2", "c": "3"}
     assert patch_metadata({"a": "1"}, None) == {"a": "1"}

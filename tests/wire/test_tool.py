@@ -34,7 +34,7 @@ def custom(name: str = "lookup", **schema: Any) -> dict[str, Any]:
     }
 
 
-# core.md §3.2, §19: the resolved form.
+# wire §3.2, §19: the resolved form.
 def test_every_default_is_filled_in() -> None:
     asks = {"type": "always_ask"}
     allows = {"type": "always_allow"}
@@ -61,7 +61,7 @@ def test_every_default_is_filled_in() -> None:
     BetaManagedAgentsAgentToolset20260401.model_validate(found)
 
 
-# core.md §3.4, §17 trap 12: MCP entries have no type, and ask by default.
+# wire §3.4, §17 trap 12: MCP entries have no type, and ask by default.
 def test_mcp_tools_ask_by_default_and_carry_no_type() -> None:
     found = resolved(
         {
@@ -128,7 +128,7 @@ def test_a_wrong_entry_is_refused_by_its_path(config: Any, said: str) -> None:
     assert refusal({"type": TOOLSET, "configs": [config]}).startswith(said)
 
 
-# core.md §3.2: which domains are none.
+# wire §3.2: which domains are none.
 @pytest.mark.parametrize(
     "domain",
     ["http://a.com", "a.com:80", "u@a.com", "*.a.com", "a b.com", "10.0.0.1", "[::1]", "com",
@@ -146,7 +146,7 @@ def test_a_domain_is_listed_once() -> None:
     assert "twice" in refusal({"type": TOOLSET, "configs": [config]})
 
 
-# core.md §3.5
+# wire §3.5
 @pytest.mark.parametrize("name", ["bash", "mcp__x", "ant__x", "with space", "", "x" * 129, "é"])
 def test_a_custom_tools_name_is_its_own(name: str) -> None:
     assert refusal(custom(name)).startswith("tools.0.name")
@@ -172,7 +172,7 @@ def test_an_input_schema_is_echoed_as_it_was() -> None:
     assert resolved(tool) == [tool]
 
 
-# core.md §2.4
+# wire §2.4
 def test_rules_over_several_tools() -> None:
     toolset = {"type": "mcp_toolset", "mcp_server_name": "s"}
     server = {"type": "url", "name": "s", "url": "https://mcp.example.com"}
@@ -187,6 +187,6 @@ def test_rules_over_several_tools() -> None:
     assert refusal(twice).startswith("tools.0.configs.1.name")
 
 
-# clients.md rule 50
+# clients rule 50
 def test_a_stale_field_of_an_mcp_toolset_is_named() -> None:
     assert "mcp_server_name" in refusal({"type": "mcp_toolset", "server_name": "s"})

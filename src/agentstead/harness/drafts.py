@@ -1,4 +1,4 @@
-"""The events that the planner has written, and their order (core.md §7.10)."""
+"""The events that the planner has written, and their order (wire §7.10)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Adding up tokens, and the two shapes in which the wire shows them (core.md §12)."""
+"""Adding up tokens, and the two shapes in which the wire shows them (wire §12)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -54,7 +54,7 @@ class Derived:
     """Of the last idle; None while running."""
     asks: tuple[Ask, ...]
     usage: Mapping[str, Any]
-    """Session usage as on the wire (core.md §12)."""
+    """Session usage as on the wire (wire §12)."""
     stats: Mapping[str, Any]
     """At least `active_seconds`: float up to `active_since`."""
     active_since: float | None
@@ -371,7 +371,7 @@ class SessionLog(Log, Protocol):
         thread_id: str | None = None,
         previews: frozenset[str] = frozenset(),
     ) -> Follower:
-        """Subscribe; with the late-opener rule (clients.md rule 1). Raises NotFound."""
+        """Subscribe; with the late-opener rule (clients rule 1). Raises NotFound."""
         ...
 
     def preview(self, lease: Lease, thread_id: str, frame: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one sandbox may use (design §4)."""
+    """What one sandbox may use."""
 
     memory_bytes: int = 1 << 30
     processes_max: int = 256
