@@ -176,3 +176,12 @@ def test_every_start_of_a_conversation_is_written_alike_step_by_step():
         assert known == context.Scribe().messages(transcript[:size])
         roles = [message["role"] for message in known]
         assert roles == [("user", "assistant")[place % 2] for place in range(len(roles))]
+
+
+def test_the_model_is_told_of_packages_that_are_not_there() -> None:
+    wanted = {"config": {"type": "cloud", "packages": {"type": "packages", "pip": ["pandas"]}}}
+    (note,) = context.missing_packages(wanted)
+    assert "pip: pandas" in note
+    assert "not installed" in note
+    assert context.missing_packages({"config": {"packages": {"type": "packages", "pip": []}}}) == []
+    assert context.missing_packages({}) == []

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from agentstead.log.log import Ask, SessionRow
-from agentstead.resources.why import explain, not_offered
+from agentstead.resources.why import explain, not_installed, not_offered
 
 NOW = 1000.0
 
@@ -78,3 +78,11 @@ def test_tools_that_are_not_there_yet_are_named() -> None:
     }
     mcp = {"type": "mcp_toolset", "mcp_server_name": "docs"}
     assert [one["name"] for one in not_offered([toolset, mcp])] == ["web_fetch", "docs"]
+
+
+def test_packages_that_are_not_installed_are_named() -> None:
+    config = {"type": "cloud", "packages": {"type": "packages", "apt": [], "pip": ["pandas"]}}
+    (entry,) = not_installed(config)
+    assert entry["name"] == "pip:pandas"
+    assert "not available yet" in entry["reason"]
+    assert not_installed({"type": "self_hosted"}) == []

@@ -15,6 +15,7 @@ from agentstead.harness.thread import Item, Thread
 CACHE = {"type": "ephemeral"}
 NO_OUTPUT = "(no output)"
 NO_WORDS = "(an empty message)"
+MANAGERS = ("apt", "cargo", "gem", "go", "npm", "pip")
 
 Message = Mapping[str, Any]
 MARKS_WITHIN = 4
@@ -45,7 +46,10 @@ class Prompt:
 
 
 def build(
-    thread: Thread, builtins: Mapping[str, ToolText], scribe: "Scribe | None" = None
+    thread: Thread,
+    builtins: Mapping[str, ToolText],
+    scribe: "Scribe | None" = None,
+    environment: Mapping[str, Any] | None = None,
 ) -> Prompt:
     """The request for a thread's next message; `builtins` are those the platform can offer."""
     written = (scribe or Scribe()).messages(thread.transcript)
@@ -53,7 +57,20 @@ def build(
     if tools:
         tools[-1] = {**tools[-1], "cache_control": CACHE}
     in_sandbox = any(builtin_policy(thread.agent["tools"], name) for name in builtins)
-    return Prompt(system(thread.agent, in_sandbox), written, tuple(tools))
+    notes = [SANDBOX_NOTE, *missing_packages(environment or {})] if in_sandbox else []
+    return Prompt(system(thread.agent, notes), written, tuple(tools))
+
+
+def missing_packages(environment: Mapping[str, Any]) -> list[str]:
+    """A note on what the environment lists and the sandbox does not have."""
+    packages = environment.get("config", {}).get("packages", {})
+    wanted = [f"{kind}: {', '.join(packages[kind])}" for kind in MANAGERS if packages.get(kind)]
+    if not wanted:
+        return []
+    return [
+        f"This environment lists packages ({'; '.join(wanted)}). They are not installed: installing "
+        "packages is not available yet. Work with what the system has, or say what is missing."
+    ]
 
 
 def offered_tools(
@@ -81,9 +98,9 @@ def offered_tools(
     return offered
 
 
-def system(agent: Mapping[str, Any], in_sandbox: bool) -> tuple[Mapping[str, Any], ...]:
-    """The platform's note, then the agent's own words."""
-    texts = [SANDBOX_NOTE] if in_sandbox else []
+def system(agent: Mapping[str, Any], notes: Sequence[str]) -> tuple[Mapping[str, Any], ...]:
+    """The platform's notes, then the agent's own words."""
+    texts = list(notes)
     if agent.get("system"):
         texts.append(agent["system"])
     blocks: list[Mapping[str, Any]] = [{"type": "text", "text": text} for text in texts]

@@ -47,7 +47,10 @@ async def why(call: Call, session_id: str) -> Mapping[str, Any]:
         "lease": lease if held(row, call.now) else None,
         "queue": {"inbox": row.inbox_count, "due_seconds": round(due_for(row, call.now), 3)},
         "attempts": row.attempts,
-        "not_offered": not_offered(row.agent["tools"]),
+        "not_offered": [
+            *not_offered(row.agent["tools"]),
+            *not_installed(row.environment.get("config", {})),
+        ],
     }
 
 
@@ -193,3 +196,14 @@ def not_offered(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 def stamp(at: float | None) -> str | None:
     """A time or null."""
     return None if at is None else rfc3339(at)
+
+
+def not_installed(config: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Packages that the environment lists and the sandbox does not have."""
+    reason = "Installing packages is not available yet in this version; the model is told so."
+    return [
+        {"name": f"{kind}:{name}", "reason": reason}
+        for kind, names in config.get("packages", {}).items()
+        if kind != "type"
+        for name in names
+    ]

@@ -45,7 +45,7 @@ async def call_model(
     answer = Answer(world, lease, state, thread, step.request_id)
     try:
         model = world.models.resolve(thread.agent["model"]["id"])
-        request = model_request(world, thread, model, scribe)
+        request = model_request(world, state, thread, model, scribe)
         check_fits(thread, request, model)
         async for part in model.provider.stream(request):
             answer.receive(part)
@@ -60,10 +60,10 @@ async def call_model(
 
 
 def model_request(
-    world: World, thread: Thread, model: Model, scribe: Scribe | None
+    world: World, state: State, thread: Thread, model: Model, scribe: Scribe | None
 ) -> ModelRequest:
     """The request in the provider's terms."""
-    prompt = context.build(thread, tool_texts(world), scribe)
+    prompt = context.build(thread, tool_texts(world), scribe, state.environment)
     config = thread.agent["model"]
     effort = (config.get("effort") or {}).get("type")
     able = model.capabilities

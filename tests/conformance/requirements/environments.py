@@ -38,6 +38,6 @@ REQUIREMENTS = {
         "clients rule 24",
         "Packages are installed before the first tool call.",
         CLIENTS,
-        gap="Kept and echoed, not installed.",
+        gap="Kept and echoed, not installed; the model and `/why` say so.",
     ),
 }
