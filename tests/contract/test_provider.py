@@ -211,15 +211,6 @@ async def test_a_refusal_is_said(name: str) -> None:
     assert details["type"] == "refusal"
 
 
-async def test_a_fault_leaves_the_provider_usable(name: str) -> None:
-    if name == "scripted":
-        return  # its replies are one scenario; trouble that passes is tested in its own file
-    async with provider(name, Reply([text("x")], broken=True), Reply([text("fine")])) as made:
-        with pytest.raises(ProviderFault):
-            await hear(made)
-        assert (await hear(made)).texts == ["fine"]
-
-
 async def test_many_streams_at_once_do_not_mix(name: str) -> None:
     async with provider(name, Reply([text("all the same"), call("c", "bash", {"a": 1})])) as made:
         heard = await asyncio.gather(*(hear(made) for _ in range(20)))
