@@ -396,7 +396,9 @@ async def test_why_an_idle_and_a_waiting_session_stand(
     await client.beta.sessions.events.send(session.id, events=[MESSAGE])
     queued = (await http.get(f"/v1/sessions/{session.id}/why")).json()
     assert queued["waiting_for"] == {"type": "worker"}
+    assert queued["reason"] == "It has work to do and no worker is running."
     assert queued["queue"]["inbox"] == 1
+    assert [one["type"] for one in queued["notices"]] == ["queued_input"]
     assert 0 <= queued["queue"]["due_seconds"] < 30
     assert "worker" in queued["next_action"]
 

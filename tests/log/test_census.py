@@ -3,7 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from agentstead.log.census import take_census, without_session
+from agentstead.clock import SystemClock
+from agentstead.ids import RandomIds
+from agentstead.log.census import live_workers, take_census, without_session
+from agentstead.log.event_log import EventLog
 from agentstead.store.pool import Database
 from agentstead.store.workspace import DEFAULT_WORKSPACE
 
@@ -55,3 +58,14 @@ async def test_sessions_that_are_over_are_told_apart(database: Database) -> None
     await put(database, "sesn_3", "terminated", terminated_at=at(0))
     ids = ["sesn_1", "sesn_2", "sesn_3", "sesn_deleted"]
     assert await without_session(database, ids) == {"sesn_2", "sesn_3", "sesn_deleted"}
+
+
+async def test_only_workers_whose_lock_is_held_are_alive(database: Database) -> None:
+    log = EventLog(database, ids=RandomIds(SystemClock()), clock=SystemClock())
+    await log.presence.join("worker_1")
+    try:
+        await database.execute("insert into workers (owner, host, pid) values ('dead', 'h', 1)")
+        assert await live_workers(database) == {"worker_1"}
+    finally:
+        await log.presence.close()
+    assert await live_workers(database) == frozenset()

@@ -1,8 +1,9 @@
-"""Counts over all sessions, for metrics and for whoever tidies up after deleted ones."""
+"""Counts over all sessions and workers, for metrics and for whoever tidies up or tells what is wrong."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from agentstead.log.lease import LOCK_SPACE
 from agentstead.store.pool import Database
 
 
@@ -38,3 +39,15 @@ async def without_session(database: Database, session_ids: Collection[str]) -> s
         (list(session_ids),),
     )
     return set(session_ids) - {row["id"] for row in rows}
+
+
+async def live_workers(database: Database) -> frozenset[str]:
+    """Owners of the workers whose connection holds the lock of their number."""
+    rows = await database.fetch(
+        "select w.owner from workers w join pg_locks l on l.locktype = 'advisory'"
+        " and l.classid = %s::bigint::oid and l.objid = w.number::bigint::oid and l.objsubid = 2"
+        " and l.granted and l.database ="
+        " (select oid from pg_database where datname = current_database())",
+        (LOCK_SPACE,),
+    )
+    return frozenset(row["owner"] for row in rows)

@@ -3,8 +3,7 @@
 from agentstead.api.ports import Services
 from agentstead.api.router import Raw, Router
 from agentstead.errors import StoreFault
-from agentstead.log.census import take_census
-from agentstead.log.lease import LOCK_SPACE
+from agentstead.log.census import live_workers, take_census
 from agentstead.wire.shape import canonical
 
 router = Router("Health")
@@ -30,7 +29,7 @@ async def readyz(services: Services) -> Raw:
                 f"A session has waited {census.oldest_due_seconds:.0f} s for a worker; "
                 "start more workers or look at their logs."
             )
-        if not await live_workers(services):
+        if not await live_workers(services.database):
             problems.append(
                 "No worker is running; start one with `agentstead worker`, or serve with --workers."
             )
@@ -39,15 +38,3 @@ async def readyz(services: Services) -> Raw:
     status = "not ready" if problems else "ready"
     body = canonical({"status": status, "problems": problems}).encode()
     return Raw(body, 503 if problems else 200)
-
-
-async def live_workers(services: Services) -> int:
-    """Workers whose connection holds the lock of their number."""
-    row = await services.database.fetch_one(
-        "select count(*) as live from workers w join pg_locks l on l.locktype = 'advisory'"
-        " and l.classid = %s::bigint::oid and l.objid = w.number::bigint::oid and l.objsubid = 2"
-        " and l.granted and l.database ="
-        " (select oid from pg_database where datname = current_database())",
-        (LOCK_SPACE,),
-    )
-    return int(row["live"]) if row else 0

@@ -1,0 +1,107 @@
+"""What else the reader of `/why` should know: each notice that applies is in the answer.
+
+A notice has a `type`, a `message`, and fields of its own.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from agentstead.resources.why.facts import Facts
+from agentstead.tools import NOT_YET
+
+Notice = dict[str, Any]
+
+
+def queued_input(facts: Facts) -> Iterator[Notice]:
+    """Input that waits for its place in the conversation."""
+    number = facts.row.inbox_count
+    if not number or facts.row.status == "terminated":
+        return
+    if facts.row.wake_at is None:
+        when = "with the next user.message: instructions alone start no turn"
+    elif facts.row.status == "running":
+        when = "between two model requests"
+    else:
+        when = "as soon as a worker has the session"
+    message = (
+        f"{number} event{'s' if number > 1 else ''} sent by the client will be taken in {when}."
+    )
+    yield {
+        "type": "queued_input",
+        "message": message,
+        "event_ids": [one.id for one in facts.queued],
+    }
+
+
+def workers_lost(facts: Facts) -> Iterator[Notice]:
+    """It may be this session that kills them."""
+    if facts.crashes and facts.row.status != "terminated":
+        yield {
+            "type": "workers_lost",
+            "message": (
+                f"{facts.crashes} in a row took this session and were lost before they could write "
+                "anything; the workers' logs say why."
+            ),
+            "count": facts.crashes,
+        }
+
+
+def owner_gone(facts: Facts) -> Iterator[Notice]:
+    """The lease still runs, its owner does not."""
+    owner = facts.row.lease_owner
+    if facts.held and facts.workers and owner not in facts.workers:
+        yield {
+            "type": "owner_gone",
+            "message": "The worker that has it is gone; another takes over once its lease is free.",
+            "owner": owner,
+        }
+
+
+NOTICES: tuple[Callable[[Facts], Iterator[Notice]], ...] = (
+    queued_input,
+    workers_lost,
+    owner_gone,
+)
+"""All that apply, in this order."""
+
+
+def noticed(facts: Facts) -> list[Notice]:
+    """Every notice that applies."""
+    return [notice for rule in NOTICES for notice in rule(facts)]
+
+
+# What the session asks for and does not get
+
+
+def offer(facts: Facts) -> list[dict[str, str]]:
+    """Tools and packages that are named and not there, with the reason."""
+    tools = not_offered(facts.row.agent["tools"])
+    return [*tools, *not_installed(facts.row.environment.get("config", {}))]
+
+
+def not_offered(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Tools that the agent names and its model does not get, with the reason."""
+    found = []
+    for tool in tools:
+        if tool["type"] == "agent_toolset_20260401":
+            own = {config["name"]: config["enabled"] for config in tool["configs"]}
+            found += [
+                {"name": name, "reason": reason}
+                for name, reason in NOT_YET.items()
+                if own.get(name, tool["default_config"]["enabled"])
+            ]
+        elif tool["type"] == "mcp_toolset":
+            reason = "MCP servers are not connected yet in this version."
+            found.append({"name": tool["mcp_server_name"], "reason": reason})
+    return found
+
+
+def not_installed(config: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Packages that the environment lists and the sandbox does not have."""
+    reason = "Installing packages is not available yet in this version; the model is told so."
+    return [
+        {"name": f"{kind}:{name}", "reason": reason}
+        for kind, names in config.get("packages", {}).items()
+        if kind != "type"
+        for name in names
+    ]

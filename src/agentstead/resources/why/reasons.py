@@ -1,0 +1,261 @@
+"""The reason of a session's state: one ordered table, the first that applies is the answer.
+
+Each rule looks at the facts only and returns what is to be said, or None when it does not apply.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agentstead.resources.why.facts import Facts, stamp
+
+NOBODY: Mapping[str, Any] = {"type": "nothing"}
+"""Nobody can do anything."""
+
+LATE_SECONDS = 1.0
+"""So long after its end a lease is called late; others take the session at their next look-round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a rule says."""
+
+    reason: str
+    """A sentence for people."""
+    since: float | None
+    """Seconds since the epoch."""
+    waiting_for: Mapping[str, Any]
+    """`type`: client, worker, model, tool, retry or nothing; with what tells more."""
+    next_action: str
+    """A sentence: what the reader can do."""
+
+    def answer(self) -> dict[str, Any]:
+        """The middle part of the answer."""
+        return {
+            "reason": self.reason,
+            "since": stamp(self.since),
+            "waiting_for": dict(self.waiting_for),
+            "next_action": self.next_action,
+        }
+
+
+# Ended
+
+
+def archived(facts: Facts) -> Said | None:
+    """It takes nothing any more."""
+    row = facts.row
+    if row.archived_at is None:
+        return None
+    ended = row.terminated_at is not None and row.terminated_at < row.archived_at
+    before = f" It had ended before{error_text(facts)}" if ended else ""
+    return Said(f"It was archived.{before}", row.archived_at, NOBODY, "Create a new session.")
+
+
+def terminated(facts: Facts) -> Said | None:
+    """An error ended it."""
+    if facts.row.status != "terminated":
+        return None
+    reason = f"It ended with an error that cannot be retried{error_text(facts)}"
+    action = "Look at last_error; create a new session."
+    return Said(reason, facts.row.terminated_at, NOBODY, action)
+
+
+def error_text(facts: Facts) -> str:
+    """The last error as the end of a sentence."""
+    error = facts.last_error
+    return "." if error is None else f": {str(error['message']).rstrip('.')}."
+
+
+# It has work and nobody works on it
+
+
+def no_worker_alive(facts: Facts) -> Said | None:
+    """There is nobody who could take it."""
+    if facts.due_seconds <= 0 or facts.workers:
+        return None
+    return Said(
+        "It has work to do and no worker is running.",
+        facts.row.wake_at,
+        {"type": "worker"},
+        "Start a worker with `agentstead worker`, or serve with --workers.",
+    )
+
+
+def lease_late(facts: Facts) -> Said | None:
+    """Whoever had it is dead, frozen, or cannot reach the database."""
+    row = facts.row
+    if row.lease_owner is None or row.lease_until is None or facts.due_seconds < LATE_SECONDS:
+        return None
+    lost = "is gone" if row.lease_owner not in facts.workers else "is alive but does not renew it"
+    return Said(
+        f"The worker that had it {lost}; its lease ran out and nobody has taken it over yet.",
+        row.lease_until,
+        {"type": "worker", "owner": row.lease_owner},
+        "Wait for another worker; if this lasts, look at the workers' logs or start one more.",
+    )
+
+
+def not_taken_yet(facts: Facts) -> Said | None:
+    """It waits for its place at a worker."""
+    if facts.due_seconds <= 0:
+        return None
+    return Said(
+        "It has work to do and no worker has taken it yet.",
+        facts.row.wake_at,
+        {"type": "worker"},
+        "If this lasts, start a worker (`agentstead worker`) or look at the workers' logs.",
+    )
+
+
+def rescheduling(facts: Facts) -> Said | None:
+    """A failed request waits for its next attempt."""
+    row = facts.row
+    if row.status != "rescheduling":
+        return None
+    return Said(
+        f"A model request failed and is tried again{error_text(facts)}",
+        row.last_event_at,
+        {"type": "retry", "until": stamp(row.wake_at)},
+        "Wait; last_error says what failed.",
+    )
+
+
+# A worker works on it
+
+
+def tool_running(facts: Facts) -> Said | None:
+    """Calls without a result."""
+    calls = facts.open_calls
+    if facts.row.status != "running" or not calls:
+        return None
+    names = " and ".join(sorted({call["name"] for call in calls}))
+    return Said(
+        f"The agent's {names} call is running.",
+        facts.since(calls[0]),
+        {"type": "tool", "event_ids": [call["id"] for call in calls]},
+        "Wait, or send user.interrupt.",
+    )
+
+
+def model_answering(facts: Facts) -> Said | None:
+    """A request without an end."""
+    spans = [one for one in facts.tail if one["type"].startswith("span.model_request")]
+    if facts.row.status != "running" or not spans:
+        return None
+    if spans[0]["type"] != "span.model_request_start":
+        return None
+    return Said(
+        f"The model {facts.row.agent['model']['id']} is answering.",
+        facts.since(spans[0]),
+        {"type": "model", "event_id": spans[0]["id"]},
+        "Wait, or send user.interrupt.",
+    )
+
+
+def next_step(facts: Facts) -> Said | None:
+    """Between two steps."""
+    if facts.row.status != "running":
+        return None
+    reason = "A worker has it and is about to take its next step."
+    return Said(reason, facts.row.last_event_at, {"type": "worker"}, "Wait.")
+
+
+# Nothing happens
+
+
+ANSWERS: dict[str, tuple[str, str]] = {
+    "confirmation": ("user.tool_confirmation", "client"),
+    "custom": ("user.custom_tool_result", "client"),
+}
+"""Kind of ask → the event that answers it, and who sends that."""
+
+
+def requires_action(facts: Facts) -> Said | None:
+    """Calls that wait for somebody's answer."""
+    row = facts.row
+    if stop(facts) != "requires_action":
+        return None
+    names = {one["id"]: one["name"] for one in facts.tail if "name" in one}
+    kinds = sorted({ask.kind for ask in row.asks})
+    waits = {
+        "type": "client",
+        "event_ids": [ask.id for ask in row.asks],
+        "kinds": {ask.id: ask.kind for ask in row.asks},
+        "answers": [
+            {
+                "event_id": ask.id,
+                "kind": ask.kind,
+                "tool": names.get(ask.id),
+                "session_thread_id": ask.thread_id,
+                "answer_with": ANSWERS[ask.kind][0],
+                "who": ANSWERS[ask.kind][1],
+            }
+            for ask in row.asks
+        ],
+    }
+    how = ", ".join(f"{ANSWERS[kind][0]} for a {kind} call" for kind in kinds)
+    return Said(
+        "The agent waits for the client's answers.",
+        idle_since(facts),
+        waits,
+        f"Answer each event id: {how}.",
+    )
+
+
+ENDS: dict[str | None, tuple[str, str]] = {
+    None: ("It has not been given anything to do yet.", "Send a user.message."),
+    "end_turn": ("The agent has finished its turn.", "Send a user.message."),
+    "retries_exhausted": (
+        "Its turn was ended by an error; see last_error.",
+        "Mend what failed, then send a user.message.",
+    ),
+    "budget_reached": ("Its budget is used up.", "Raise the budget, or send nothing more."),
+    "refusal": ("The model refused to go on.", "Send a user.message that asks for something else."),
+}
+"""Stop reason → reason, and what to do."""
+
+
+def turn_over(facts: Facts) -> Said | None:
+    """Its turn has ended, or none has begun."""
+    kind = stop(facts)
+    reason, action = ENDS.get(kind, (f"Its turn ended ({kind}).", "Send a user.message."))
+    return Said(reason, idle_since(facts), {"type": "client", "event_ids": []}, action)
+
+
+def stop(facts: Facts) -> str | None:
+    """Why its last turn stopped."""
+    return None if facts.row.stop_reason is None else str(facts.row.stop_reason["type"])
+
+
+def idle_since(facts: Facts) -> float | None:
+    """When it became idle."""
+    for one in facts.tail:
+        if one["type"] == "session.status_idle":
+            return facts.since(one)
+    return facts.row.last_event_at or facts.row.created_at
+
+
+Rule = Callable[[Facts], Said | None]
+REASONS: tuple[tuple[str, Rule], ...] = (
+    ("archived", archived),
+    ("terminated", terminated),
+    ("no_worker_alive", no_worker_alive),
+    ("lease_late", lease_late),
+    ("not_taken_yet", not_taken_yet),
+    ("rescheduling", rescheduling),
+    ("tool_running", tool_running),
+    ("model_answering", model_answering),
+    ("next_step", next_step),
+    ("requires_action", requires_action),
+    ("turn_over", turn_over),
+)
+"""First match wins; the last one always applies."""
+
+
+def explain(facts: Facts) -> Said:
+    """The first reason that applies."""
+    for _, rule in REASONS:
+        if said := rule(facts):
+            return said
+    raise AssertionError("the last rule always applies")

@@ -1,0 +1,61 @@
+"""What `/why` says besides the reason."""
+
+from typing import Any
+
+from agentstead.resources.why.facts import Facts
+from agentstead.resources.why.notices import not_installed, not_offered, noticed
+from agentstead.wire.events.stored import Pending
+from tests.resources.why.test_reasons import HELD, NOW, row
+
+
+def notices(session: Any, **more: Any) -> dict[str, dict[str, Any]]:
+    return {one["type"]: one for one in noticed(Facts(session, NOW, **more))}
+
+
+def test_a_quiet_session_has_none() -> None:
+    assert notices(row("idle", "end_turn")) == {}
+
+
+def test_queued_input_says_when_it_is_taken_in() -> None:
+    waits = [Pending("sevt_9", "user.message", None, {}, 1, 5.0)]
+    running = notices(row("running", **HELD, inbox_count=1), queued=waits)["queued_input"]
+    assert running["message"] == (
+        "1 event sent by the client will be taken in between two model requests."
+    )
+    assert running["event_ids"] == ["sevt_9"]
+    alone = notices(row("idle", "end_turn", inbox_count=2), queued=waits)["queued_input"]
+    assert "instructions alone start no turn" in alone["message"]
+    due = notices(row("idle", "requires_action", inbox_count=1, wake_at=NOW), queued=waits)
+    assert "as soon as a worker" in due["queued_input"]["message"]
+
+
+def test_lost_workers_are_counted() -> None:
+    assert notices(row("running", wake_at=950.0, attempts=3))["workers_lost"]["count"] == 3
+    held = row("running", **HELD, attempts=3)
+    assert notices(held)["workers_lost"]["count"] == 2
+    assert notices(row("running", **HELD, attempts=1)) == {}
+
+
+def test_a_lease_without_its_owner_is_told() -> None:
+    gone = notices(row("running", **HELD), workers=frozenset({"worker_2"}))
+    assert gone["owner_gone"]["owner"] == "worker_1"
+    assert notices(row("running", **HELD), workers=frozenset({"worker_1"})) == {}
+
+
+def test_tools_that_are_not_there_yet_are_named() -> None:
+    policy = {"type": "always_allow"}
+    toolset = {
+        "type": "agent_toolset_20260401",
+        "default_config": {"enabled": False, "permission_policy": policy},
+        "configs": [{"name": "web_fetch", "enabled": True}],
+    }
+    mcp = {"type": "mcp_toolset", "mcp_server_name": "docs"}
+    assert [one["name"] for one in not_offered([toolset, mcp])] == ["web_fetch", "docs"]
+
+
+def test_packages_that_are_not_installed_are_named() -> None:
+    config = {"type": "cloud", "packages": {"type": "packages", "apt": [], "pip": ["pandas"]}}
+    (entry,) = not_installed(config)
+    assert entry["name"] == "pip:pandas"
+    assert "not available yet" in entry["reason"]
+    assert not_installed({"type": "self_hosted"}) == []

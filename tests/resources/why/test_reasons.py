@@ -1,0 +1,128 @@
+"""Why a session is in its state, by example."""
+
+from typing import Any
+
+import pytest
+
+from agentstead.log.log import Ask, SessionRow
+from agentstead.resources.why.facts import Facts
+from agentstead.resources.why.reasons import REASONS, explain
+
+NOW = 1000.0
+
+
+def row(status: str, reason: str | None = None, **more: Any) -> SessionRow:
+    facts: dict[str, Any] = {
+        "id": "sesn_1", "workspace_id": "w", "primary_thread_id": "t", "agent_id": "a",
+        "agent_version": 1, "agent": {"model": {"id": "m"}}, "environment_id": "e",
+        "environment": {}, "title": None, "metadata": {}, "resources": (), "vault_ids": (),
+        "status": status, "stop_reason": None if reason is None else {"type": reason},
+        "asks": (), "usage": {}, "stats": {}, "active_since": None, "created_at": 1.0,
+        "updated_at": 1.0, "archived_at": None, "terminated_at": None, "head_seq": 1,
+        "wake_at": None, "lease_owner": None, "lease_until": None, "attempts": 0,
+        "last_event_at": 990.0, "inbox_count": 0, **more,
+    }  # fmt: skip
+    return SessionRow(**facts)
+
+
+HELD = {"lease_owner": "worker_1", "lease_until": NOW + 5, "wake_at": 900.0}
+START = {"type": "span.model_request_start", "id": "s1"}
+END = {"type": "span.model_request_end", "id": "s2"}
+USE = {"type": "agent.tool_use", "id": "c1", "name": "bash"}
+DONE = {"type": "agent.tool_result", "id": "r1", "tool_use_id": "c1"}
+
+
+def said(session: SessionRow, tail: Any = (), workers: Any = ("worker_1",)) -> dict[str, Any]:
+    return explain(Facts(session, NOW, tail, workers=frozenset(workers))).answer()
+
+
+# the design: in one answer, why, since when, waiting for whom.
+@pytest.mark.parametrize(
+    ("session", "tail", "waits", "since"),
+    [
+        (row("idle"), [], "client", 990.0),
+        (row("idle", "end_turn"), [], "client", 990.0),
+        (row("idle", "something_new"), [], "client", 990.0),
+        (row("running", wake_at=950.0), [], "worker", 950.0),
+        (row("running", wake_at=950.0, lease_owner="w", lease_until=980.0), [START], "worker", 980.0),
+        (row("running", **HELD), [START], "model", 990.0),
+        (row("running", **HELD), [START, END, USE, DONE][::1], "model", 990.0),
+        (row("running", **HELD), [END, USE, START], "tool", 990.0),
+        (row("running", **HELD), [DONE, END, USE, START], "worker", 990.0),
+        (row("rescheduling", wake_at=NOW + 9), [END, START], "retry", 990.0),
+        (row("terminated", terminated_at=980.0), [], "nothing", 980.0),
+        (row("terminated", terminated_at=980.0, archived_at=985.0), [], "nothing", 985.0),
+    ],
+)  # fmt: skip
+def test_each_state_has_its_reason(
+    session: SessionRow, tail: Any, waits: str, since: float
+) -> None:
+    found = said(session, tail)
+    assert found["waiting_for"]["type"] == waits
+    assert found["since"].startswith(f"1970-01-01T00:{int(since) // 60:02}:{int(since) % 60:02}")
+    assert found["reason"].endswith(".")
+    assert found["next_action"].endswith(".")
+
+
+def test_a_waiting_session_names_its_asks() -> None:
+    asks = (Ask("sevt_1", "confirmation", "t"), Ask("sevt_2", "custom", "t"))
+    uses = [
+        {"type": "agent.custom_tool_use", "id": "sevt_2", "name": "order"},
+        {"type": "agent.tool_use", "id": "sevt_1", "name": "bash"},
+    ]
+    found = said(row("idle", "requires_action", asks=asks), uses)
+    waits = found["waiting_for"]
+    assert waits["type"] == "client"
+    assert waits["event_ids"] == ["sevt_1", "sevt_2"]
+    assert waits["kinds"] == {"sevt_1": "confirmation", "sevt_2": "custom"}
+    assert waits["answers"] == [
+        {
+            "event_id": "sevt_1", "kind": "confirmation", "tool": "bash", "session_thread_id": "t",
+            "answer_with": "user.tool_confirmation", "who": "client",
+        },
+        {
+            "event_id": "sevt_2", "kind": "custom", "tool": "order", "session_thread_id": "t",
+            "answer_with": "user.custom_tool_result", "who": "client",
+        },
+    ]  # fmt: skip
+    assert "user.custom_tool_result for a custom call" in found["next_action"]
+
+
+def test_an_ended_session_says_by_which_error() -> None:
+    error = {"type": "session.error", "id": "e1", "error": {"message": "No such model."}}
+    ended = row("terminated", terminated_at=980.0)
+    assert said(ended, [error])["reason"].endswith("cannot be retried: No such model.")
+    archived = row("terminated", terminated_at=980.0, archived_at=985.0)
+    assert said(archived, [error])["reason"].endswith("It had ended before: No such model.")
+    at_once = row("terminated", terminated_at=985.0, archived_at=985.0)
+    assert said(at_once)["reason"] == "It was archived."
+    retried = said(row("rescheduling", wake_at=NOW + 9), [error])
+    assert retried["reason"] == "A model request failed and is tried again: No such model."
+
+
+def test_work_that_nobody_does_says_who_is_missing() -> None:
+    due = row("running", wake_at=950.0)
+    assert said(due, workers=())["reason"] == "It has work to do and no worker is running."
+    assert "no worker has taken it yet" in said(due)["reason"]
+    late = row("running", wake_at=950.0, lease_owner="worker_1", lease_until=990.0)
+    assert "alive but does not renew" in said(late)["reason"]
+    assert said(late)["waiting_for"] == {"type": "worker", "owner": "worker_1"}
+    assert "is gone" in said(late, workers=("worker_2",))["reason"]
+
+
+def test_since_is_the_time_of_the_event_that_began_it() -> None:
+    began = {**USE, "processed_at": "1970-01-01T00:16:20Z"}
+    assert said(row("running", **HELD), [began])["since"].startswith("1970-01-01T00:16:20")
+    rested = {"type": "session.status_idle", "id": "i", "processed_at": "1970-01-01T00:16:10Z"}
+    assert said(row("idle", "end_turn"), [rested])["since"].startswith("1970-01-01T00:16:10")
+
+
+def test_a_call_that_waits_for_the_client_is_not_a_call_that_runs() -> None:
+    waiting = row("running", **HELD, asks=(Ask("c1", "confirmation", "t"),))
+    assert said(waiting, [USE])["waiting_for"]["type"] == "worker"
+
+
+def test_every_rule_has_its_name_once() -> None:
+    names = [name for name, _ in REASONS]
+    assert len(names) == len(set(names))
+    assert all(rule.__name__ == name for name, rule in REASONS)
