@@ -92,6 +92,10 @@ class Settings(BaseSettings):
     shutdown_seconds: float = 5.0
     """How long open requests may take to finish once the server stops."""
 
+    # session resources
+    repository_hosts: list[str] = ["github.com"]
+    """Hosts that sessions may name repositories of."""
+
     # watching
     log_level: str = "info"
     """debug | info | warning | error"""

@@ -16,7 +16,6 @@ FAMILIES: dict[str, str] = {
     "memory_stores": NOT_YET,
     "messages": "The Messages API belongs to the model's provider; ask it there.",
     "organization": NOT_OURS,
-    "sessions.resources": "Files, repositories and memory stores of a session. " + NOT_YET,
     "skills": NOT_YET,
     "tunnels": "Reaches servers behind a firewall from the vendor's network; ours is yours.",
     "user_profiles": NOT_OURS,

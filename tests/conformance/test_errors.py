@@ -88,6 +88,7 @@ async def test_a_workspace_sees_only_its_own(
         f"/v1/sessions/{session.id}/events/stream", f"/v1/sessions/{session.id}/threads",
         f"/v1/sessions/{session.id}/threads/{thread}", f"/v1/sessions/{session.id}/threads/{thread}/events",
         f"/v1/sessions/{session.id}/threads/{thread}/stream", f"/v1/sessions/{session.id}/why",
+        f"/v1/sessions/{session.id}/resources", f"/v1/sessions/{session.id}/resources/sesrsc_x",
     ]  # fmt: skip
     for path in paths:
         check(await other.get(path), 404, "not_found_error")
@@ -98,11 +99,17 @@ async def test_a_workspace_sees_only_its_own(
         (f"/v1/sessions/{session.id}", {}), (f"/v1/sessions/{session.id}/archive", {}),
         (f"/v1/sessions/{session.id}/events", message),
         (f"/v1/sessions/{session.id}/threads/{thread}/archive", {}),
+        (f"/v1/sessions/{session.id}/resources", {"type": "file", "file_id": "file_x"}),
+        (f"/v1/sessions/{session.id}/resources/sesrsc_x", {"authorization_token": "x"}),
         ("/v1/sessions", {"agent": agent.id, "environment_id": environment.id}),
     ]  # fmt: skip
     for path, body in posts:
         check(await other.post(path, json=body), 404, "not_found_error")
-    for path in (f"/v1/environments/{environment.id}", f"/v1/sessions/{session.id}"):
+    for path in (
+        f"/v1/environments/{environment.id}",
+        f"/v1/sessions/{session.id}/resources/sesrsc_x",
+        f"/v1/sessions/{session.id}",
+    ):
         check(await other.delete(path), 404, "not_found_error")
 
 

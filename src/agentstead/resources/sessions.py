@@ -16,12 +16,14 @@ from agentstead.resources import agents
 from agentstead.resources.admission import Sent, check_content, echo, refuse_outcome
 from agentstead.resources.environments import environments
 from agentstead.resources.session_list import list_sessions
+from agentstead.resources.session_resources import attached, check_alive, rules_of
 from agentstead.store.table import Row
 from agentstead.wire import agent as wire_agent
 from agentstead.wire import environment as wire_environment
 from agentstead.wire import session as wire
 from agentstead.wire.events.params import Param, UserDefineOutcome, UserMessage
 from agentstead.wire.events.stored import Event
+from agentstead.wire.resource import check as check_resources
 from agentstead.wire.session import AgentReference, AgentWithOverrides, SessionCreate, SessionUpdate
 from agentstead.wire.shape import patch_metadata
 from agentstead.wire.tool import check_tools
@@ -42,8 +44,12 @@ async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
     agent = await resolve_agent(call, body.agent)
     environment = await usable_environment(call, body.environment_id)
     check_reachable(agent, environment["config"])
+    resources = body.resources or ()
+    check_resources(resources, rules_of(call, environment["config"]["type"]))
+    incoming = initial(call, body.initial_events or ())
+    session_id = call.services.ids.new(SESSION)
     new = NewSession(
-        id=call.services.ids.new(SESSION),
+        id=session_id,
         workspace_id=call.workspace_id,
         primary_thread_id=call.services.ids.new(THREAD),
         agent_id=agent["id"],
@@ -53,10 +59,10 @@ async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
         environment=wire_environment.answer(environment),
         title=body.title,
         metadata=patch_metadata({}, body.metadata),
-        resources=(),
+        resources=await attached(call, session_id, resources),
         vault_ids=(),
         created_at=call.now,
-        incoming=initial(call, body.initial_events or ()),
+        incoming=incoming,
     )
     await call.services.log.create(new)
     # Not read again: once it is written, nothing may make the client believe that it is not.
@@ -188,13 +194,6 @@ def event(call: Call, row: SessionRow, name: str, fields: Mapping[str, Any]) -> 
     return Event(event_id, name, row.primary_thread_id, payload, call.now)
 
 
-def check_alive(row: SessionRow) -> None:
-    """Ended sessions are read-only."""
-    if row.archived_at is not None or row.status == "terminated":
-        state = "archived" if row.archived_at is not None else "terminated"
-        raise Invalid(f"Session {row.id} is {state} and cannot be changed.")
-
-
 def updated_agent(row: SessionRow, given: Mapping[str, Any]) -> dict[str, Any]:
     """The session's agent with other tools or servers."""
     if row.status != "idle":
@@ -221,11 +220,6 @@ def refuse_unavailable(body: SessionCreate) -> None:
             "budget: Budgets are not available on this server yet: its models have no list price "
             "(model_not_budgetable).",
             code="model_not_budgetable",
-        )
-    if body.resources:
-        raise Invalid(
-            f"resources.0.type: Resources of type {body.resources[0].type} are not available on "
-            "this server yet."
         )
     if body.vault_ids:
         raise Invalid(

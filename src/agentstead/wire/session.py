@@ -12,11 +12,11 @@ from pydantic import Field, StringConstraints
 from agentstead.clock import rfc3339
 from agentstead.wire.agent import McpServers, Model, Skills, System
 from agentstead.wire.events.params import INITIAL_EVENTS_MAX, AnyParam
-from agentstead.wire.shape import Id, Metadata, MetadataPatch, OneOf, Shape, Shorthand, Text, Title
+from agentstead.wire.resource import RESOURCES_MAX, AnyResource
+from agentstead.wire.shape import Id, Metadata, MetadataPatch, OneOf, Shape, Shorthand, Title
 from agentstead.wire.tool import Tools
 
 STATUSES = ("idle", "running", "rescheduling", "terminated")
-Path = Annotated[Text, StringConstraints(min_length=1, max_length=4096)]
 Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
@@ -41,50 +41,6 @@ class AgentWithOverrides(Shape):
     skills: Skills | None = None
 
 
-class FileResource(Shape):
-    """An uploaded file."""
-
-    type: Literal["file"]
-    file_id: Id
-    mount_path: Path | None = None
-
-
-class Branch(Shape):
-    """A branch to check out."""
-
-    type: Literal["branch"]
-    name: Annotated[Text, StringConstraints(min_length=1, max_length=255)]
-
-
-class Commit(Shape):
-    """A commit to check out."""
-
-    type: Literal["commit"]
-    sha: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{7,64}$")]
-
-
-class GithubRepository(Shape):
-    """A repository to clone."""
-
-    type: Literal["github_repository"]
-    url: Annotated[Text, StringConstraints(min_length=1, max_length=2048)]
-    authorization_token: Text | None = None
-    checkout: Annotated[Branch | Commit, OneOf()] | None = None
-    mount_path: Path | None = None
-
-
-class MemoryStore(Shape):
-    """A memory store to mount."""
-
-    type: Literal["memory_store"]
-    memory_store_id: Id
-    access: Literal["read_write", "read_only"] | None = None
-    instructions: Annotated[Text, StringConstraints(max_length=4096)] | None = None
-
-
-Resource = Annotated[FileResource | GithubRepository | MemoryStore, OneOf()]
-
-
 class Money(Shape):
     """Whole cents."""
 
@@ -106,7 +62,7 @@ class SessionCreate(Shape):
     environment_id: Id
     title: Title | None = None
     metadata: Metadata | None = None
-    resources: Annotated[list[Resource], Field(max_length=1000)] | None = None
+    resources: Annotated[list[AnyResource], Field(max_length=RESOURCES_MAX)] | None = None
     vault_ids: Annotated[list[Id], Field(max_length=100)] | None = None
     budget: Budget | None = None
     initial_events: Annotated[list[AnyParam], Field(max_length=INITIAL_EVENTS_MAX)] | None = None

@@ -42,11 +42,6 @@ REQUIREMENTS = {
         "A budget pauses the session when its list cost is reached.",
         gap="Refused with a 400 that names it; needs list prices.",
     ),
-    "resources": Requirement(
-        "wire §6",
-        "Files, repositories and memory stores are mounted.",
-        gap="Refused with a 400 that names them.",
-    ),
     "vaults": Requirement(
         "wire §5.2",
         "A session uses the credentials of vaults.",

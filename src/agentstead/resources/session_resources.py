@@ -1,0 +1,179 @@
+"""Resources of a session: attach, list, retrieve, update, delete.
+
+Promises: what is attached can be mounted, everything else is refused by its path and nothing is
+attached; a repository's token is neither shown nor kept in plain; memory stores and repositories
+stay for the session's life.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agentstead.api.paging import Cursor, cursor, limit, page
+from agentstead.api.router import Call, Router
+from agentstead.clock import rfc3339
+from agentstead.errors import Invalid, NotFound
+from agentstead.ids import RESOURCE
+from agentstead.log.log import Change, SessionRow
+from agentstead.resources.session_files import Wanted, copy_into
+from agentstead.wire import resource as wire
+from agentstead.wire.resource import FileResource, GithubRepository, Resource, ResourceUpdate, Rules
+
+router = Router("Session resources")
+Stored = Mapping[str, Any]
+
+
+@router.get("/v1/sessions/{session_id}/resources", query=("limit", "page"))
+async def list_resources(call: Call, session_id: str) -> Mapping[str, Any]:
+    """List the resources of a session in the order in which they were attached."""
+    session = await call.services.log.retrieve(call.workspace_id, session_id)
+    kind = f"resources:{session_id}"
+    most = limit(call.query, wire.RESOURCES_MAX, wire.RESOURCES_MAX)
+    at = cursor(call.query, kind, "asc", (str, str))
+    rest = following(session.resources, at)
+    last = None
+    if len(rest) > most:
+        last = Cursor(kind, "asc", place(rest[most - 1]))
+    return page(rest[:most], last)
+
+
+@router.post("/v1/sessions/{session_id}/resources", FileResource)
+async def add(call: Call, session_id: str, body: FileResource) -> Mapping[str, Any]:
+    """Attach a file to a session; it is there before the next tool call."""
+
+    def checked(row: SessionRow) -> None:
+        check_alive(row)
+        rules = rules_of(call, row.environment["config"]["type"])
+        wire.check([body], rules, row.resources, "")
+
+    checked(await call.services.log.retrieve(call.workspace_id, session_id))
+    added = await attached(call, session_id, [body], "")
+
+    def decide(row: SessionRow) -> Change:
+        checked(row)
+        return Change({"resources": [*row.resources, *added]})
+
+    await call.services.log.change(call.workspace_id, session_id, decide)
+    return added[0]
+
+
+@router.get("/v1/sessions/{session_id}/resources/{resource_id}")
+async def retrieve(call: Call, session_id: str, resource_id: str) -> Mapping[str, Any]:
+    """Retrieve one resource of a session."""
+    return one_of(await call.services.log.retrieve(call.workspace_id, session_id), resource_id)
+
+
+@router.post("/v1/sessions/{session_id}/resources/{resource_id}", ResourceUpdate)
+async def update(
+    call: Call,
+    session_id: str,
+    resource_id: str,
+    body: ResourceUpdate,  # noqa: ARG001  refused whatever it is, until it can be kept sealed
+) -> Mapping[str, Any]:
+    """Replace the token of a repository."""
+    row = await call.services.log.retrieve(call.workspace_id, session_id)
+    found = one_of(row, resource_id)
+    check_alive(row)
+    if found["type"] != "github_repository":
+        raise Invalid(
+            f"authorization_token: Only a github_repository has a token; {resource_id} is a "
+            f"{found['type']}."
+        )
+    raise refused_token("")
+
+
+@router.delete("/v1/sessions/{session_id}/resources/{resource_id}")
+async def delete(call: Call, session_id: str, resource_id: str) -> Mapping[str, Any]:
+    """Detach a file; repositories and memory stores stay as long as the session."""
+
+    def decide(row: SessionRow) -> Change:
+        found = one_of(row, resource_id)
+        check_alive(row)
+        if found["type"] != "file":
+            raise Invalid(
+                f"Only a file can be detached; {resource_id} is a {found['type']}, which stays as "
+                "long as the session."
+            )
+        return Change({"resources": [one for one in row.resources if one is not found]})
+
+    await call.services.log.change(call.workspace_id, session_id, decide)
+    return {"id": resource_id, "type": "session_resource_deleted"}
+
+
+def rules_of(call: Call, environment: str) -> Rules:
+    """What resources are held to on an environment of this type."""
+    hosts = tuple(host.lower() for host in call.services.settings.repository_hosts)
+    return Rules(environment, hosts)
+
+
+async def attached(
+    call: Call, session_id: str, given: Sequence[Resource], at: str | None = None
+) -> tuple[Stored, ...]:
+    """Resources as they are stored and answered; what cannot be had yet is refused by its path."""
+    files = []
+    for number, one in enumerate(given):
+        path = f"resources.{number}." if at is None else at
+        if not isinstance(one, FileResource):
+            raise unavailable(one, path)
+        files.append((one, Wanted(one.file_id, f"{path}file_id")))
+    copies = await copy_into(call, session_id, [wanted for _, wanted in files])
+    stamp = rfc3339(call.now)
+    return tuple(
+        {
+            "id": call.services.ids.new(RESOURCE),
+            "type": "file",
+            "file_id": copy,
+            "mount_path": one.mount_path or wire.default_path(one.file_id),
+            "created_at": stamp,
+            "updated_at": stamp,
+        }
+        for (one, _), copy in zip(files, copies, strict=True)
+    )
+
+
+def unavailable(one: Resource, path: str) -> Invalid:
+    """Why a resource cannot be attached yet."""
+    if isinstance(one, GithubRepository):
+        if one.authorization_token is not None:
+            return refused_token(path)
+        what = "cloning repositories"
+    else:
+        what = "mounting memory stores"
+    return Invalid(f"{path}type: {one.type} is not possible: {what} is not available here yet.")
+
+
+def refused_token(path: str) -> Invalid:
+    """A secret is kept sealed or not at all."""
+    return Invalid(
+        f"{path}authorization_token: Tokens of repositories are refused: this server cannot keep "
+        "them sealed yet."
+    )
+
+
+def one_of(row: SessionRow, resource_id: str) -> Stored:
+    """A session's resource; NotFound."""
+    for one in row.resources:
+        if one["id"] == resource_id:
+            return one
+    raise NotFound(f"Session {row.id} has no resource {resource_id}.")
+
+
+def check_alive(row: SessionRow) -> None:
+    """Ended sessions are read-only."""
+    if row.archived_at is not None or row.status == "terminated":
+        state = "archived" if row.archived_at is not None else "terminated"
+        raise Invalid(f"Session {row.id} is {state} and cannot be changed.")
+
+
+def place(one: Stored) -> tuple[str, str]:
+    """What a resource's place in the list is known by."""
+    return one["created_at"], one["id"]
+
+
+def following(resources: Sequence[Stored], at: Cursor | None) -> Sequence[Stored]:
+    """The resources after a cursor, whose own may have been detached since."""
+    if at is None:
+        return resources
+    for number, one in enumerate(resources):
+        if one["id"] == at.key[1]:
+            return resources[number + 1 :]
+    return [one for one in resources if place(one) > at.key]
