@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from agentstead.addresses import NUMBER
 from agentstead.errors import Invalid
 from agentstead.wire.shape import MetadataPatch, Name, OneOf, Shape, Text
 
@@ -19,12 +20,15 @@ MANAGERS = ("apt", "cargo", "gem", "go", "npm", "pip")
 HOST = re.compile(
     r"(\*\.)?([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 )
+HOSTS_MAX = 64
 LIST_MAX = 1000
 
 
 def _host(text: str) -> str:
     if not HOST.fullmatch(text):
         raise ValueError("Must be a bare host name or *.host, without scheme, port or path")
+    if NUMBER.fullmatch(text.rpartition(".")[2].lower()):
+        raise ValueError("Must be a host name, not an address")
     return text
 
 
@@ -49,7 +53,7 @@ class Limited(Shape):
     """Listed hosts only."""
 
     type: Literal["limited"]
-    allowed_hosts: Annotated[list[Host], Field(max_length=LIST_MAX)] | None = None
+    allowed_hosts: Annotated[list[Host], Field(max_length=HOSTS_MAX)] | None = None
     allow_mcp_servers: bool | None = None
     allow_package_managers: bool | None = None
 
