@@ -5,17 +5,27 @@ Read from the environment with the prefix `AGENTSTEAD_`; the command line overri
 
 import os
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
+from agentstead.addresses import networks
 from agentstead.errors import Misconfigured
 
 
 def default_data_dir() -> Path:
     """`/var/lib/agentstead` for root, else `~/.agentstead`."""
     return Path("/var/lib/agentstead") if os.geteuid() == 0 else Path.home() / ".agentstead"
+
+
+def _networks(texts: list[str]) -> list[str]:
+    networks(texts)
+    return texts
+
+
+Networks = Annotated[list[str], AfterValidator(_networks)]
 
 
 class Settings(BaseSettings):
@@ -37,6 +47,9 @@ class Settings(BaseSettings):
     """For clients (`agentstead run`): the server to talk to."""
     api_key: SecretStr | None = None
     """Bootstrap key (server) or the key to use (client)."""
+    seal_keys: SecretStr | None = None
+    """Master keys for secrets at rest, `id:base64,id:base64`, the first seals; None: the file `seal-keys`
+    of the data directory, made at the first need. Machines that share a database need the same."""
 
     # models
     anthropic_api_key: SecretStr | None = None
@@ -79,6 +92,13 @@ class Settings(BaseSettings):
     sandbox_output_bytes: int = 100 << 10
     sandbox_idle_seconds: float = 3600.0
     """A sandbox that nobody renews for so long ends itself."""
+
+    # requests that the platform makes of itself
+    outgoing_timeout_seconds: float = 10.0
+    """To MCP servers and token endpoints."""
+    outgoing_private_networks: Networks = []
+    """Addresses and networks beyond the public internet that it may connect to, e.g.
+    `["127.0.0.0/8", "::1"]` (JSON in the environment)."""
 
     # the door
     request_bytes_max: int = 32 << 20

@@ -19,7 +19,6 @@ FAMILIES: dict[str, str] = {
     "skills": NOT_YET,
     "tunnels": "Reaches servers behind a firewall from the vendor's network; ours is yours.",
     "user_profiles": NOT_OURS,
-    "vaults": NOT_YET,
     "webhooks": "Checks deliveries on the client's side; endpoints and deliveries are not there yet.",
 }
 """Parts of `client.beta` of which no route is served."""

@@ -155,6 +155,32 @@ CREATE TABLE public.threads (
 )
 WITH (fillfactor='70');
 
+CREATE TABLE public.vault_credentials (
+    id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    vault_id text NOT NULL COLLATE pg_catalog."C",
+    display_name text,
+    metadata json DEFAULT '{}'::json NOT NULL,
+    kind text NOT NULL,
+    key text NOT NULL COLLATE pg_catalog."C",
+    auth json NOT NULL,
+    sealed json DEFAULT '{}'::json NOT NULL,
+    refreshing_until timestamp with time zone,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    archived_at timestamp with time zone
+);
+
+CREATE TABLE public.vaults (
+    id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    display_name text NOT NULL,
+    metadata json DEFAULT '{}'::json NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    archived_at timestamp with time zone
+);
+
 CREATE TABLE public.workers (
     owner text NOT NULL COLLATE pg_catalog."C",
     number integer NOT NULL,
@@ -220,6 +246,12 @@ ALTER TABLE ONLY public.sessions
 ALTER TABLE ONLY public.threads
     ADD CONSTRAINT threads_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.vault_credentials
+    ADD CONSTRAINT vault_credentials_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.vaults
+    ADD CONSTRAINT vaults_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.workers
     ADD CONSTRAINT workers_number_key UNIQUE (number);
 
@@ -247,6 +279,12 @@ CREATE INDEX sessions_wake ON public.sessions USING btree (wake_at) WHERE (wake_
 
 CREATE INDEX threads_session ON public.threads USING btree (session_id, created_at, id);
 
+CREATE INDEX vault_credentials_page ON public.vault_credentials USING btree (vault_id, created_at, id);
+
+CREATE UNIQUE INDEX vault_credentials_place ON public.vault_credentials USING btree (vault_id, ((kind = 'environment_variable'::text)), key) WHERE (archived_at IS NULL);
+
+CREATE INDEX vaults_page ON public.vaults USING btree (workspace_id, created_at, id);
+
 ALTER TABLE ONLY public.agent_versions
     ADD CONSTRAINT agent_versions_agent_id_fkey FOREIGN KEY (agent_id) REFERENCES public.agents(id) ON DELETE CASCADE;
 
@@ -264,3 +302,12 @@ ALTER TABLE ONLY public.environments
 
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.vault_credentials
+    ADD CONSTRAINT vault_credentials_vault_id_fkey FOREIGN KEY (vault_id) REFERENCES public.vaults(id);
+
+ALTER TABLE ONLY public.vault_credentials
+    ADD CONSTRAINT vault_credentials_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.vaults
+    ADD CONSTRAINT vaults_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);

@@ -5,16 +5,19 @@ The model is the scripted one. The hands are a `FakeSandbox` unless a test bring
 
 import asyncio
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import anthropic
 import httpx2
 import uvicorn
 
-from agentstead import tools
+from agentstead import outgoing, tools
+from agentstead.addresses import networks
 from agentstead.api.mount import create_app
 from agentstead.api.ports import Services
 from agentstead.clock import SystemClock
@@ -26,12 +29,15 @@ from agentstead.providers.scripted.scenario import scenario
 from agentstead.resources import ROUTERS, api_keys
 from agentstead.sandbox.sandbox import Limits, Sandbox
 from agentstead.settings import Settings
+from agentstead.store.key_ring import KEY_FILE, KeyRing
 from agentstead.store.pool import Database
+from agentstead.store.seal import Seal
 from agentstead.testing.fake_sandbox import FakeSandbox
 from agentstead.worker.loop import Worker
 from agentstead.worker.world import Pace, World
 
 MODEL = "scripted-test"
+LOOPBACK = networks(["127.0.0.0/8", "::1"])
 
 
 class _Server(uvicorn.Server):
@@ -107,7 +113,10 @@ async def serving(
         limits=Limits(),
         pace=Pace(claim_poll_seconds=0.2),
     )
-    services = Services(database, log, catalogue, config, clock, ids)
+    keys = tempfile.TemporaryDirectory()
+    seal = Seal(KeyRing(Path(keys.name) / KEY_FILE))
+    http = outgoing.client(LOOPBACK, timeout_seconds=5)
+    services = Services(database, log, catalogue, config, clock, ids, seal, http)
     try:
         _, key = await api_keys.create(database, "test", clock=clock, ids=ids)
         async with _listening(services) as url, _working(world, workers):
@@ -117,6 +126,8 @@ async def serving(
             finally:
                 await running.close()
     finally:
+        await http.aclose()
+        keys.cleanup()
         await log.close()
         await catalogue.close()
         await database.close()

@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import httpx2
+
 from agentstead.clock import Clock
 from agentstead.ids import Ids
 from agentstead.log.log import SessionLog
 from agentstead.settings import Settings
 from agentstead.store.pool import Database
+from agentstead.store.seal import Seal
 
 
 class Entry(Protocol):
@@ -45,3 +48,6 @@ class Services:
     settings: Settings
     clock: Clock
     ids: Ids
+    seal: Seal
+    http: httpx2.AsyncClient
+    """For requests that the platform makes of itself."""

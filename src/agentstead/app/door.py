@@ -40,6 +40,8 @@ async def open_door(rooms: Rooms, listener: socket.socket) -> AsyncIterator["asy
         settings=rooms.settings,
         clock=rooms.clock,
         ids=rooms.ids,
+        seal=rooms.seal,
+        http=rooms.http,
     )
     api = create_app((*ROUTERS, metrics_router(rooms.metrics)), services)
     server = Server(configuration(CountedApp(api, rooms.metrics, rooms.clock), rooms.settings))

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from agentstead import tools
+import httpx2
+
+from agentstead import addresses, outgoing, tools
 from agentstead.app.counted_log import CountedLog
 from agentstead.clock import Clock, SystemClock
 from agentstead.ids import WORKER, Ids, RandomIds
@@ -15,7 +17,9 @@ from agentstead.providers.catalogue import Catalogue
 from agentstead.sandbox.bubblewrap import Bubblewrap
 from agentstead.sandbox.sandbox import Limits
 from agentstead.settings import Settings
+from agentstead.store import key_ring
 from agentstead.store.pool import Database
+from agentstead.store.seal import Seal
 from agentstead.telemetry.metrics import Metrics
 from agentstead.worker.world import Pace, World
 
@@ -35,6 +39,8 @@ class Rooms:
     catalogue: Catalogue
     sandbox: Bubblewrap
     metrics: Metrics
+    seal: Seal
+    http: httpx2.AsyncClient
 
     def world(self) -> World:
         """What a worker sees of them."""
@@ -74,13 +80,45 @@ async def open_rooms(
     sandbox = Bubblewrap(
         settings.data_dir / SANDBOXES, clock=clock, idle_seconds=settings.sandbox_idle_seconds
     )
+    http = outgoing_client(settings)
     await log.start()
     try:
-        yield Rooms(settings, clock, ids, database, log, catalogue, sandbox, metrics)
+        yield Rooms(
+            settings,
+            clock,
+            ids,
+            database,
+            log,
+            catalogue,
+            sandbox,
+            metrics,
+            seal_of(settings),
+            http,
+        )
     finally:
+        await http.aclose()
         await log.close()
         await sandbox.close()
         await catalogue.close()
+
+
+def outgoing_client(settings: Settings) -> httpx2.AsyncClient:
+    """For requests to addresses that somebody else chose."""
+    return outgoing.client(
+        addresses.networks(settings.outgoing_private_networks),
+        timeout_seconds=settings.outgoing_timeout_seconds,
+    )
+
+
+def seal_of(settings: Settings) -> Seal:
+    """What secrets are sealed with."""
+    return Seal(ring_of(settings))
+
+
+def ring_of(settings: Settings) -> key_ring.KeyRing:
+    """The master keys."""
+    given = None if settings.seal_keys is None else settings.seal_keys.get_secret_value()
+    return key_ring.KeyRing(settings.data_dir / key_ring.KEY_FILE, given)
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:

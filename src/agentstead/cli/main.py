@@ -11,6 +11,7 @@ import typer
 from agentstead.cli.doctor import doctor
 from agentstead.cli.key import key
 from agentstead.cli.run import run
+from agentstead.cli.seal import seal
 from agentstead.cli.serve import serve
 from agentstead.cli.version import version
 from agentstead.cli.worker import worker
@@ -28,6 +29,7 @@ app.command("serve")(serve)
 app.command("worker")(worker)
 app.command("run")(run)
 app.add_typer(key, name="key")
+app.add_typer(seal, name="seal")
 app.command("doctor")(doctor)
 app.command("version")(version)
 

@@ -9,6 +9,7 @@ from agentstead.resources import (
     session_resources,
     sessions,
     threads,
+    vaults,
     why,
 )
 
@@ -19,6 +20,7 @@ ROUTERS = (
     session_events.router,
     session_resources.router,
     threads.router,
+    vaults.router,
     why.router,
     models.router,
     health.router,

@@ -12,7 +12,7 @@ from agentstead.clock import rfc3339
 from agentstead.errors import Invalid
 from agentstead.ids import EVENT, SESSION, THREAD
 from agentstead.log.log import Change, Incoming, NewSession, SessionRow
-from agentstead.resources import agents
+from agentstead.resources import agents, vaults
 from agentstead.resources.admission import Sent, check_content, echo, refuse_outcome
 from agentstead.resources.environments import environments
 from agentstead.resources.session_list import list_sessions
@@ -60,7 +60,7 @@ async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
         title=body.title,
         metadata=patch_metadata({}, body.metadata),
         resources=await attached(call, session_id, resources),
-        vault_ids=(),
+        vault_ids=await vaults.live(call, body.vault_ids or ()),
         created_at=call.now,
         incoming=incoming,
     )
@@ -220,11 +220,6 @@ def refuse_unavailable(body: SessionCreate) -> None:
             "budget: Budgets are not available on this server yet: its models have no list price "
             "(model_not_budgetable).",
             code="model_not_budgetable",
-        )
-    if body.vault_ids:
-        raise Invalid(
-            f'vault_ids.0: There is no vault "{body.vault_ids[0]}": vaults are not available on '
-            "this server yet."
         )
 
 

@@ -177,7 +177,9 @@ class Table:
 def found(table: Table, row_id: str, row: T | None) -> T:
     """The row, or NotFound naming it."""
     if row is None:
-        raise NotFound(f"{table.noun.capitalize()} {row_id} not found.", code=table.missing)
+        raise NotFound(
+            f"{table.noun.replace('_', ' ').capitalize()} {row_id} not found.", code=table.missing
+        )
     return row
 
 

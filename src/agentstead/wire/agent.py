@@ -75,12 +75,16 @@ def _endpoint(url: str) -> str:
     return url
 
 
+ServerUrl = Annotated[Text, StringConstraints(max_length=2048), AfterValidator(_endpoint)]
+"""Where a server answers over HTTP; no credentials in it."""
+
+
 class McpServer(Shape):
     """A server of tools."""
 
     type: Literal["url"]
     name: Annotated[Text, StringConstraints(min_length=1, max_length=255)]
-    url: Annotated[Text, StringConstraints(max_length=2048), AfterValidator(_endpoint)]
+    url: ServerUrl
 
 
 McpServers = Annotated[list[McpServer], Field(max_length=SERVERS_MAX)]

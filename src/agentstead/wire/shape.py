@@ -172,7 +172,8 @@ def _plain(text: str) -> str:
     return text
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """The text, without control characters; ValueError."""
     if any(ord(char) < 32 or ord(char) == 127 for char in text):
         raise ValueError("Control characters are not allowed")
     return text
@@ -192,9 +193,9 @@ METADATA_VALUE_MAX = 512
 Text = Annotated[str, AfterValidator(_plain)]
 """Any text the database can hold."""
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_printable)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(printable)]
 Description = Annotated[str, StringConstraints(max_length=2048), AfterValidator(_plain)]
-Title = Annotated[str, StringConstraints(max_length=512), AfterValidator(_printable)]
+Title = Annotated[str, StringConstraints(max_length=512), AfterValidator(printable)]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.:-]+$")]
 """An identifier as a client may send it; whether the thing exists is another question."""
 

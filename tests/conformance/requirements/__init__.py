@@ -17,6 +17,7 @@ from tests.conformance.requirements import (
     streams,
     threads,
     turns,
+    vaults,
 )
 from tests.conformance.requirements.requirement import Requirement, requirement
 
@@ -33,6 +34,7 @@ FAMILIES: dict[str, dict[str, Requirement]] = {
     "errors": errors.REQUIREMENTS,
     "operation": operation.REQUIREMENTS,
     "sdks": sdks.REQUIREMENTS,
+    "vaults": vaults.REQUIREMENTS,
 }
 
 REQUIREMENTS: dict[str, Requirement] = {

@@ -1,0 +1,49 @@
+"""Vaults and their credentials."""
+
+from tests.conformance.requirements.requirement import CLIENTS, Requirement
+
+REQUIREMENTS = {
+    "life": Requirement(
+        "vaults §3.1, §3.2", "A vault is created, read, listed, changed, archived and deleted."
+    ),
+    "credentials": Requirement(
+        "vaults §3.2",
+        "Each sort of authentication comes back with every field but its secrets.",
+    ),
+    "no-secret": Requirement(
+        "vaults §3.3",
+        "No answer, message, log line or row of the database holds a secret in clear.",
+    ),
+    "places": Requirement(
+        "vaults §3.3, §11 C17",
+        "One live credential per server or variable of a vault: a second is a 409; archiving frees the place.",
+    ),
+    "full": Requirement("vaults §3.3", "The 21st live credential of a vault is a 400."),
+    "fixed": Requirement(
+        "vaults §3.3", "Type, server, variable, token endpoint and client cannot be changed."
+    ),
+    "injection": Requirement(
+        "vaults §3.2",
+        "Injection places: both when omitted, a missing one false, merged on update, never none, never null.",
+    ),
+    "bad-input": Requirement(
+        "vaults §3.2, §3.3", "Bad hosts, names, times and URLs are 400 naming the field."
+    ),
+    "archive": Requirement(
+        "vaults §3.6",
+        "Archiving a vault archives its credentials and purges their secrets; changes are refused then.",
+    ),
+    "cleanup-order": Requirement(
+        "vaults §3.6, clients rules 31, 45",
+        "Archive and delete work in any order and again.",
+        CLIENTS,
+    ),
+    "session": Requirement(
+        "vaults §3.3, wire §5.2",
+        "A session names live vaults of its workspace; others are refused, and none can be changed later.",
+    ),
+    "validate": Requirement(
+        "vaults §3.2",
+        "A credential is tried on its server and refreshed on a 401; the verdict says whose fault a failure is.",
+    ),
+}
