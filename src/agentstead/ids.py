@@ -24,6 +24,7 @@ KEY = "apikey"
 REQUEST = "req"
 WORKER = "worker"
 AUDIT = "audit"
+BLOB = "blob"
 
 
 def base62(number: int, width: int) -> str:

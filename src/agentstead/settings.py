@@ -100,6 +100,14 @@ class Settings(BaseSettings):
     """Addresses and networks beyond the public internet that it may connect to, e.g.
     `["127.0.0.0/8", "::1"]` (JSON in the environment)."""
 
+    # files
+    file_bytes_max: int = 500 << 20
+    """Of one file, uploaded or handed over by a session."""
+    files_bytes_max: int = 1 << 40
+    """Of all uploads of a workspace together; sessions' copies and outputs do not count."""
+    uploads_downloadable: bool = False
+    """Whether uploads can be downloaded again. The hosted service refuses it, and clients may rely on that."""
+
     # the door
     request_bytes_max: int = 32 << 20
     keepalive_seconds: float = 10.0

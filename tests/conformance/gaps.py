@@ -12,7 +12,6 @@ FAMILIES: dict[str, str] = {
     "deployments": NOT_YET,
     "dreams": NOT_YET,
     "environments.work": "The work queue of self-hosted environments. " + NOT_YET,
-    "files": NOT_YET,
     "memory_stores": NOT_YET,
     "messages": "The Messages API belongs to the model's provider; ask it there.",
     "organization": NOT_OURS,

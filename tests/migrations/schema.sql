@@ -46,6 +46,14 @@ CREATE TABLE public.audit (
     signature bytea
 );
 
+CREATE TABLE public.blobs (
+    id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    size_bytes bigint NOT NULL,
+    sha256 text NOT NULL COLLATE pg_catalog."C",
+    created_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.environments (
     id text NOT NULL COLLATE pg_catalog."C",
     workspace_id text NOT NULL COLLATE pg_catalog."C",
@@ -71,6 +79,20 @@ CREATE TABLE public.events (
     fence bigint NOT NULL,
     payload json NOT NULL,
     private json
+);
+
+CREATE TABLE public.files (
+    id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    blob_id text COLLATE pg_catalog."C",
+    filename text NOT NULL,
+    mime_type text NOT NULL,
+    size_bytes bigint NOT NULL,
+    downloadable boolean NOT NULL,
+    session_id text COLLATE pg_catalog."C",
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone
 );
 
 CREATE TABLE public.inbox (
@@ -222,6 +244,9 @@ ALTER TABLE ONLY public.audit
 ALTER TABLE ONLY public.audit
     ADD CONSTRAINT audit_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.blobs
+    ADD CONSTRAINT blobs_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.environments
     ADD CONSTRAINT environments_pkey PRIMARY KEY (id);
 
@@ -230,6 +255,9 @@ ALTER TABLE ONLY public.events
 
 ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (session_id, seq);
+
+ALTER TABLE ONLY public.files
+    ADD CONSTRAINT files_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.inbox
     ADD CONSTRAINT inbox_id_key UNIQUE (id);
@@ -267,7 +295,17 @@ CREATE INDEX audit_target ON public.audit USING btree (workspace_id, target_type
 
 CREATE INDEX audit_unchained ON public.audit USING btree (txid, id) WHERE (chain_seq IS NULL);
 
+CREATE INDEX blobs_age ON public.blobs USING btree (created_at);
+
 CREATE INDEX environments_page ON public.environments USING btree (workspace_id, created_at, id);
+
+CREATE INDEX files_blob ON public.files USING btree (blob_id);
+
+CREATE INDEX files_expiry ON public.files USING btree (expires_at) WHERE (expires_at IS NOT NULL);
+
+CREATE INDEX files_page ON public.files USING btree (workspace_id, created_at, id);
+
+CREATE INDEX files_session ON public.files USING btree (session_id, created_at, id) WHERE (session_id IS NOT NULL);
 
 CREATE INDEX inbox_session ON public.inbox USING btree (session_id, arrived);
 
@@ -297,8 +335,17 @@ ALTER TABLE ONLY public.agents
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
 
+ALTER TABLE ONLY public.blobs
+    ADD CONSTRAINT blobs_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
 ALTER TABLE ONLY public.environments
     ADD CONSTRAINT environments_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.files
+    ADD CONSTRAINT files_blob_id_fkey FOREIGN KEY (blob_id) REFERENCES public.blobs(id);
+
+ALTER TABLE ONLY public.files
+    ADD CONSTRAINT files_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
 
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);

@@ -4,6 +4,7 @@ The model is the scripted one. The hands are a `FakeSandbox` unless a test bring
 """
 
 import asyncio
+import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -29,6 +30,7 @@ from agentstead.providers.scripted.scenario import scenario
 from agentstead.resources import ROUTERS, api_keys
 from agentstead.sandbox.sandbox import Limits, Sandbox
 from agentstead.settings import Settings
+from agentstead.store.blobs import FolderBlobs
 from agentstead.store.key_ring import KEY_FILE, KeyRing
 from agentstead.store.pool import Database
 from agentstead.store.seal import Seal
@@ -54,6 +56,8 @@ class Running:
     services: Services
     database: Database
     log: EventLog
+    folder: Path
+    """Of the blob store."""
     clients: list[Any] = field(default_factory=list)
 
     def sdk(self, *, strict: bool = True, **more: Any) -> anthropic.AsyncAnthropic:
@@ -116,11 +120,13 @@ async def serving(
     keys = tempfile.TemporaryDirectory()
     seal = Seal(KeyRing(Path(keys.name) / KEY_FILE))
     http = outgoing.client(LOOPBACK, timeout_seconds=5)
-    services = Services(database, log, catalogue, config, clock, ids, seal, http)
+    folder = Path(tempfile.mkdtemp(prefix="agentstead-test-"))
+    blobs = FolderBlobs(folder / "blobs")
+    services = Services(database, log, catalogue, config, clock, ids, seal, http, blobs)
     try:
         _, key = await api_keys.create(database, "test", clock=clock, ids=ids)
         async with _listening(services) as url, _working(world, workers):
-            running = Running(url, key, services, database, log)
+            running = Running(url, key, services, database, log, folder)
             try:
                 yield running
             finally:
@@ -131,6 +137,7 @@ async def serving(
         await log.close()
         await catalogue.close()
         await database.close()
+        shutil.rmtree(folder)
 
 
 @asynccontextmanager

@@ -93,6 +93,12 @@ def operation(router: Router, route: Route, schema: Any) -> dict[str, Any]:
             "required": True,
             "content": {"application/json": {"schema": schema}},
         }
+    if route.form is not None:
+        form = {"type": "object", "properties": dict(route.form.schema)}
+        found["requestBody"] = {
+            "required": True,
+            "content": {"multipart/form-data": {"schema": form}},
+        }
     if not route.needs_key:
         found["security"] = []
     return found

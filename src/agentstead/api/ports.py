@@ -10,6 +10,7 @@ from agentstead.clock import Clock
 from agentstead.ids import Ids
 from agentstead.log.log import SessionLog
 from agentstead.settings import Settings
+from agentstead.store.blobs import Blobs
 from agentstead.store.pool import Database
 from agentstead.store.seal import Seal
 
@@ -51,3 +52,4 @@ class Services:
     seal: Seal
     http: httpx2.AsyncClient
     """For requests that the platform makes of itself."""
+    blobs: Blobs

@@ -1,8 +1,9 @@
 """Our Router: a noun's routes with everything they have in common.
 
 A handler takes the `Call`, the ids of its path as keyword arguments, and, where the route has one,
-the parsed body; it returns a JSON object, `Raw` bytes, or a `Stream`. Promises: key checked, body
-parsed and refused by its path, errors in the wire's shape, the caller named in the audit trail.
+the parsed body or the form, which it reads itself; it returns a JSON object, `Raw` bytes, a
+`Download` or a `Stream`. Promises: key checked, body parsed and refused by its path, errors in the
+wire's shape, the caller named in the audit trail.
 """
 
 import re
@@ -14,12 +15,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agentstead.api.auth import Caller, Keys
+from agentstead.api.downloads import Download
 from agentstead.api.faults import answered
 from agentstead.api.ports import Services
 from agentstead.api.query import Query
 from agentstead.api.sse import Stream
+from agentstead.api.uploads import OVERHEAD_BYTES, Form
 from agentstead.errors import NotFound, TooLarge
 from agentstead.log.log import Follower
+from agentstead.settings import Settings
 from agentstead.store.audit import Actor, acting
 from agentstead.store.table import Write
 from agentstead.wire.shape import Shape, canonical, parse
@@ -36,7 +40,7 @@ class Raw:
     content_type: str = JSON
 
 
-Answer = Mapping[str, Any] | Raw | Stream
+Answer = Mapping[str, Any] | Raw | Download | Stream
 Handler = Callable[..., Awaitable[Answer]]
 HandlerT = TypeVar("HandlerT", bound=Handler)
 
@@ -50,11 +54,19 @@ class Call:
     query: Query
     now: float
     """When it came: seconds since the epoch, to the microsecond, as it is stored and answered."""
+    headers: Mapping[str, str]
+    """Of the request, by lower-case name."""
 
     @property
     def workspace_id(self) -> str:
         """Whose things it may see."""
         return self.caller.workspace_id
+
+    @property
+    def betas(self) -> frozenset[str]:
+        """The names in `anthropic-beta`."""
+        names = self.headers.get("anthropic-beta", "").split(",")
+        return frozenset(name.strip() for name in names)
 
     def write(self, tx: Any) -> Write:
         """What the table kit needs for a write."""
@@ -63,6 +75,16 @@ class Call:
     def stream(self, follower: Follower) -> Stream:
         """Answer with a follower's frames."""
         return Stream(follower, self.services.settings.keepalive_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The form that a route takes instead of JSON."""
+
+    schema: Mapping[str, Any]
+    """Name → JSON schema, for the description of the API."""
+    bytes_max: Callable[[Settings], int]
+    """How large the files in it may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +99,7 @@ class Route:
     """Without one the handler gets the services instead of a call."""
     query: tuple[str, ...] = ()
     """Names of its query parameters, for the description of the API."""
+    form: Fields | None = None
 
 
 @dataclass(slots=True)
@@ -95,6 +118,15 @@ class Router:
     def post(self, path: str, body: type[Shape] | None = None) -> Callable[[HandlerT], HandlerT]:
         """Create, change, or do."""
         return self.add("POST", path, body)
+
+    def upload(self, path: str, form: Fields) -> Callable[[HandlerT], HandlerT]:
+        """Create from a form; the handler gets it unread, as `form`."""
+
+        def keep(handler: HandlerT) -> HandlerT:
+            self.routes.append(Route("POST", path, handler, form=form))
+            return handler
+
+        return keep
 
     def delete(self, path: str) -> Callable[[HandlerT], HandlerT]:
         """Remove."""
@@ -132,11 +164,15 @@ def endpoint(
             return respond(await route.handler(services))
         caller = await keys.caller(request)
         now = round(services.clock.now(), 6)
-        call = Call(services, caller, Query(request.scope["query_string"]), now)
+        call = Call(services, caller, Query(request.scope["query_string"]), now, request.headers)
         arguments = ids(request)
-        body = await read(request, services.settings.request_bytes_max)
-        if route.body is not None:
-            arguments["body"] = parse(route.body, body)
+        if route.form is not None:
+            most = route.form.bytes_max(services.settings) + OVERHEAD_BYTES
+            arguments["form"] = Form(request, most)
+        else:
+            body = await read(request, services.settings.request_bytes_max)
+            if route.body is not None:
+                arguments["body"] = parse(route.body, body)
         with acting(Actor(caller.key_id, caller.source)):
             return respond(await route.handler(call, **arguments))
 
@@ -155,7 +191,7 @@ def ids(request: Request) -> dict[str, Any]:
 
 def respond(answer: Answer) -> Response:
     """An answer as a response."""
-    if isinstance(answer, Stream):
+    if isinstance(answer, Stream | Download):
         return answer
     if isinstance(answer, Raw):
         return Response(answer.body, answer.status, media_type=answer.content_type)

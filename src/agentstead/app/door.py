@@ -42,6 +42,7 @@ async def open_door(rooms: Rooms, listener: socket.socket) -> AsyncIterator["asy
         ids=rooms.ids,
         seal=rooms.seal,
         http=rooms.http,
+        blobs=rooms.blobs,
     )
     api = create_app((*ROUTERS, metrics_router(rooms.metrics)), services)
     server = Server(configuration(CountedApp(api, rooms.metrics, rooms.clock), rooms.settings))

@@ -18,13 +18,14 @@ from agentstead.sandbox.bubblewrap import Bubblewrap
 from agentstead.sandbox.sandbox import Limits
 from agentstead.settings import Settings
 from agentstead.store import key_ring
+from agentstead.store.blobs import Blobs, FolderBlobs
 from agentstead.store.pool import Database
 from agentstead.store.seal import Seal
 from agentstead.telemetry.metrics import Metrics
 from agentstead.worker.world import Pace, World
 
-SANDBOXES = "sandboxes"
-"""Folder of the data directory."""
+SANDBOXES, BLOBS = "sandboxes", "blobs"
+"""Folders of the data directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Rooms:
     log: EventLog
     catalogue: Catalogue
     sandbox: Bubblewrap
+    blobs: Blobs
     metrics: Metrics
     seal: Seal
     http: httpx2.AsyncClient
@@ -80,6 +82,7 @@ async def open_rooms(
     sandbox = Bubblewrap(
         settings.data_dir / SANDBOXES, clock=clock, idle_seconds=settings.sandbox_idle_seconds
     )
+    blobs = FolderBlobs(settings.data_dir / BLOBS)
     http = outgoing_client(settings)
     await log.start()
     try:
@@ -91,6 +94,7 @@ async def open_rooms(
             log,
             catalogue,
             sandbox,
+            blobs,
             metrics,
             seal_of(settings),
             http,

@@ -1,4 +1,4 @@
-"""Ends the sandboxes of sessions that are deleted, archived or terminated."""
+"""Ends the sandboxes of sessions that are over; deletes files that expired and bodies nobody needs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,9 +7,13 @@ from contextlib import asynccontextmanager
 from agentstead.app.rooms import Rooms
 from agentstead.errors import Fault
 from agentstead.log.census import without_session
+from agentstead.store import files
 from agentstead.telemetry import logs
 
 TIDY_SECONDS = 2.0
+SWEEP_SECONDS = 60.0
+LOST_SECONDS = 3600.0
+"""Between two looks at every body there is."""
 
 log = logs.get("app")
 
@@ -27,10 +31,30 @@ async def tidying(rooms: Rooms) -> AsyncIterator["asyncio.Task[None]"]:
 
 
 async def tidy_for_ever(rooms: Rooms) -> None:
-    """Tidy up every other second."""
+    """Tidy up every other second, and files now and then."""
+    sweep_at = look_at = rooms.clock.monotonic()
     while True:
         await rooms.clock.sleep(TIDY_SECONDS)
         await tidy(rooms)
+        now = rooms.clock.monotonic()
+        if now >= sweep_at:
+            sweep_at = now + SWEEP_SECONDS
+            await tidy_files(rooms, thoroughly=now >= look_at)
+            if now >= look_at:
+                look_at = now + LOST_SECONDS
+
+
+async def tidy_files(rooms: Rooms, *, thoroughly: bool) -> None:
+    """Expire files and delete bodies; `thoroughly`: those too that no row ever spoke of."""
+    try:
+        await files.expire(rooms.database)
+        deleted = await files.sweep(rooms.database, rooms.blobs)
+        if thoroughly:
+            deleted += await files.sweep_lost(rooms.database, rooms.blobs)
+        if deleted:
+            log.info("bodies deleted", bodies=deleted)
+    except (Fault, OSError) as fault:
+        log.warning("files could not be tidied up", error=str(fault))
 
 
 async def tidy(rooms: Rooms) -> None:

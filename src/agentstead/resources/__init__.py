@@ -3,6 +3,7 @@
 from agentstead.resources import (
     agents,
     environments,
+    files,
     health,
     models,
     session_events,
@@ -16,6 +17,7 @@ from agentstead.resources import (
 ROUTERS = (
     agents.router,
     environments.router,
+    files.router,
     sessions.router,
     session_events.router,
     session_resources.router,

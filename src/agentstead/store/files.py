@@ -1,0 +1,143 @@
+"""The rows of files and of the bodies behind them: uploads, sessions' copies, outputs.
+
+Promises: a body that a file refers to is never deleted, the database refuses it; a copy shares the
+body of its original; what belongs to a session is gone with it; an upload beyond the workspace's
+quota is refused, however many come at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agentstead.errors import Invalid
+from agentstead.ids import FILE
+from agentstead.store.blobs import Blobs, Body
+from agentstead.store.pool import Database
+from agentstead.store.table import Row, Table, Write, moment
+
+GRACE_SECONDS = 3600.0
+"""How old a body without a row, and a row without a session, must be before it is deleted."""
+LISTED_SECONDS = 30 * 86400.0
+"""How long an expired file is still listed."""
+SWEEP_MAX = 500
+"""Bodies deleted at a time."""
+
+files = Table(
+    "files",
+    "file",
+    source="""(select f.* from files f where f.session_id is null
+        or exists (select 1 from sessions s where s.id = f.session_id)) t""",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file whose body is stored already."""
+
+    blob_id: str
+    body: Body
+    filename: str
+    mime_type: str
+    downloadable: bool
+    session_id: str | None = None
+    expires_at: float | None = None
+
+
+async def add(write: Write, new: NewFile, quota_bytes: int | None = None) -> Row:
+    """The row of a new file, its body's too; Invalid beyond the quota."""
+    if quota_bytes is not None:
+        await check_quota(write, new.body.size_bytes, quota_bytes)
+    await write.tx.execute(
+        "insert into blobs (id, workspace_id, size_bytes, sha256, created_at)"
+        " values (%s, %s, %s, %s, %s)",
+        (new.blob_id, write.workspace_id, new.body.size_bytes, new.body.sha256, moment(write.at)),
+    )
+    values = {
+        "blob_id": new.blob_id,
+        "filename": new.filename,
+        "mime_type": new.mime_type,
+        "size_bytes": new.body.size_bytes,
+        "downloadable": new.downloadable,
+        "session_id": new.session_id,
+        "expires_at": None if new.expires_at is None else moment(new.expires_at),
+    }
+    return await insert(write, values)
+
+
+async def copy(write: Write, original: Row, session_id: str) -> Row:
+    """A session's own copy of a file, which cannot be downloaded and does not expire."""
+    names = ("blob_id", "filename", "mime_type", "size_bytes")
+    kept = {name: original[name] for name in names}
+    return await insert(write, {**kept, "downloadable": False, "session_id": session_id})
+
+
+async def insert(write: Write, values: Mapping[str, Any]) -> Row:
+    """A row, as it is read back. The session it belongs to may not be written yet."""
+    file_id = write.ids.new(FILE)
+    await files.insert(write, {"id": file_id, **values})
+    row = await write.tx.fetch_one("select * from files where id = %s", (file_id,))
+    assert row is not None
+    return row
+
+
+async def check_quota(write: Write, more: int, quota_bytes: int) -> None:
+    """Refuse what would not fit; the workspace's uploads wait for each other here."""
+    await write.tx.execute(
+        "select pg_advisory_xact_lock(hashtextextended('files ' || %s, 0))", (write.workspace_id,)
+    )
+    row = await write.tx.fetch_one(
+        "select coalesce(sum(size_bytes), 0)::bigint as used from files"
+        " where workspace_id = %s and session_id is null and blob_id is not null",
+        (write.workspace_id,),
+    )
+    used = row["used"] if row else 0
+    if used + more > quota_bytes:
+        raise Invalid(
+            f"file: The workspace's files may take {quota_bytes} bytes in all and take {used} "
+            "already; delete some.",
+            code="storage_quota_exceeded",
+        )
+
+
+async def expire(database: Database) -> int:
+    """Give up the bodies of expired files, and the rows of those that expired long ago."""
+    gone = await database.execute(
+        "delete from files where expires_at < now() - make_interval(secs => %s)", (LISTED_SECONDS,)
+    )
+    return gone + await database.execute(
+        "update files set blob_id = null where expires_at < now() and blob_id is not null"
+    )
+
+
+async def sweep(database: Database, blobs: Blobs, grace_seconds: float = GRACE_SECONDS) -> int:
+    """Delete rows and bodies nobody refers to any more; how many bodies. Several may sweep at once."""
+    await database.execute(
+        "delete from files f where f.session_id is not null"
+        " and f.created_at < now() - make_interval(secs => %s)"
+        " and not exists (select 1 from sessions s where s.id = f.session_id)",
+        (grace_seconds,),
+    )
+    # A row goes before its body: a body without a row is found again, a row without one is a loss.
+    dead = await database.fetch(
+        "delete from blobs where id in (select b.id from blobs b"
+        " where b.created_at < now() - make_interval(secs => %s)"
+        " and not exists (select 1 from files f where f.blob_id = b.id)"
+        " limit %s for update skip locked) returning id",
+        (grace_seconds, SWEEP_MAX),
+    )
+    for row in dead:
+        await blobs.delete(row["id"])
+    return len(dead)
+
+
+async def sweep_lost(database: Database, blobs: Blobs, grace_seconds: float = GRACE_SECONDS) -> int:
+    """Delete bodies without a row, which uploads left that died; looks at every body there is."""
+    old = await blobs.older_than(grace_seconds)
+    deleted = 0
+    for start in range(0, len(old), SWEEP_MAX):
+        part = old[start : start + SWEEP_MAX]
+        known = await database.fetch("select id from blobs where id = any(%s)", (part,))
+        for blob_id in set(part) - {row["id"] for row in known}:
+            await blobs.delete(blob_id)
+            deleted += 1
+    return deleted

@@ -1,0 +1,57 @@
+"""Files."""
+
+from tests.conformance.requirements.requirement import CLIENTS, OWN, SDK, Requirement
+
+REQUIREMENTS = {
+    "upload": Requirement(
+        "wire §4.1, §4.2, trap 1",
+        "A part named `file` is a file, wherever `expires_in_seconds` stands; the answer has every field.",
+        SDK,
+    ),
+    "name": Requirement(
+        "wire §4.3, traps 2, 3",
+        "The last component of the name is kept and checked; without a name it is `unnamed` and an ending.",
+        SDK,
+    ),
+    "type": Requirement(
+        "wire §4.2", "The type is the part's, else found by the name, else by the first bytes."
+    ),
+    "list": Requirement("wire §4.1", "Newest first, in pages, in both namespaces of the SDK."),
+    "ids": Requirement(
+        "wire §4.3",
+        "`ids` gives those that exist in one page, at most 100, not together with `limit` or `page`.",
+    ),
+    "older-lists": Requirement(
+        "wire §4.3",
+        "`before_id` and `after_id` only with a beta name that had them, `has_more` and its kin too; the first beta knows no `expires_at`.",
+    ),
+    "not-downloadable": Requirement(
+        "wire §4.2, §4.3", "An upload cannot be downloaded: 400, `file_not_downloadable`."
+    ),
+    "download": Requirement(
+        "wire §4.1, trap 4",
+        "Where the operator allows it uploads can be downloaded, whole or one range of them.",
+        OWN,
+    ),
+    "expiry": Requirement(
+        "wire §4.3",
+        "An expired file is a 404 when downloaded, `file_expired`; its metadata stays for 30 days.",
+        SDK,
+    ),
+    "delete": Requirement("wire §4.3", "Deleting is final and answers with `file_deleted`."),
+    "refused": Requirement(
+        "wire §4.3",
+        "A form without a file, with a bad name, a bad expiry or another field is a 400 and leaves nothing.",
+    ),
+    "too-large": Requirement(
+        "wire §4.3", "A file beyond the limit is a 413, `request_too_large`, and leaves nothing."
+    ),
+    "quota": Requirement(
+        "wire §4.3", "Beyond the workspace's quota: 400, `storage_quota_exceeded`.", SDK
+    ),
+    "scope": Requirement(
+        "wire §4.1, clients rules 18, 19",
+        "`scope_id` needs no beta name; what belongs to no session has no scope.",
+        CLIENTS,
+    ),
+}

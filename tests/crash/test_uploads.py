@@ -1,0 +1,99 @@
+"""A server that streams large uploads, and what is left of one when client or server die in it."""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import Platform, platform
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120), pytest.mark.xdist_group("processes")]
+
+SIZE = 64 << 20
+ROOM = 24 << 20
+"""What the server's memory may grow by while it takes SIZE in and hands it out."""
+
+
+@pytest.fixture
+def place() -> Iterator[Platform]:
+    with platform(uploads_downloadable="true") as made:
+        made.serve()
+        yield made
+
+
+def memory(pid: int, field: str = "VmHWM") -> int:
+    """Bytes of a process's memory: the peak (VmHWM), or now (VmRSS)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) << 10
+    raise AssertionError(f"no {field}")
+
+
+def bodies(place: Platform) -> list[Path]:
+    """What lies in the blob store."""
+    return [path for path in (place.data_dir / "blobs").rglob("*") if path.is_file()]
+
+
+def until(true: Callable[[], object], what: str) -> None:
+    end = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+def half_an_upload(place: Platform) -> socket.socket:
+    """A connection on which half of a file has been sent."""
+    host, port = place.url.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)))
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    connection.sendall(
+        f"POST /v1/files HTTP/1.1\r\nHost: x\r\nx-api-key: {place.key}\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\n"
+        f"Content-Length: {SIZE}\r\n\r\n".encode()
+        + head
+    )
+    for _ in range(8):
+        connection.sendall(os.urandom(1 << 20))
+    until(lambda: any(path.stat().st_size > 4 << 20 for path in bodies(place)), "nothing came")
+    return connection
+
+
+def test_a_large_file_is_never_in_memory(place: Platform, tmp_path: Path) -> None:
+    client = place.client()
+    client.files.upload(file=("warm", b"x" * (2 << 20)))
+    whole = tmp_path / "large"
+    with whole.open("wb") as out:
+        for _ in range(SIZE >> 20):
+            out.write(os.urandom(1 << 20))
+    pid = place.processes["serve"].pid
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    before = memory(pid)
+    file = client.files.upload(file=whole)
+    assert file.size_bytes == SIZE
+    with client.files.with_streaming_response.download(file.id) as answer:
+        answer.stream_to_file(tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == whole.read_bytes()
+    assert memory(pid) - before < ROOM
+
+
+def test_a_client_that_goes_away_leaves_nothing(place: Platform) -> None:
+    half_an_upload(place).close()
+    until(lambda: not bodies(place), "half a file stays")
+    assert place.client().files.list().data == []
+
+
+def test_a_server_that_is_killed_leaves_a_draft_that_is_swept_up(place: Platform) -> None:
+    whole = place.client().files.upload(file=("whole", b"whole"))
+    with half_an_upload(place):
+        place.kill("serve")
+    assert min(path.parent.name for path in bodies(place)) == ".incoming"
+    for path in bodies(place):
+        os.utime(path, (1, 1))
+    (place.data_dir / "serve.json").unlink(missing_ok=True)
+    place.serve(name="again")
+    assert [file.id for file in place.client().files.list()] == [whole.id]
+    until(lambda: len(bodies(place)) == 1, "the draft stays")
+    assert place.client().files.download(whole.id).read() == b"whole"
