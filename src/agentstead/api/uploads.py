@@ -8,16 +8,13 @@ good as one with it, whoever reads it decides by its field.
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from agentstead.errors import Invalid, TooLarge
-
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
 
 OVERHEAD_BYTES = 64 << 10
 """What a form may be larger than the file in it: boundaries, headers, short fields."""
@@ -101,7 +98,7 @@ class Form:
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The request body is larger than {self.bytes_max} bytes.")
 
-    def _callbacks(self) -> "MultipartCallbacks":
+    def _callbacks(self) -> Any:
         return {
             "on_part_begin": self._part_begins,
             "on_header_field": self._header_name,

@@ -48,10 +48,6 @@ class Blobs(Protocol):
         """The bytes from `start` up to `end`; StoreFault when it is not there."""
         ...
 
-    async def local(self, blob_id: str) -> Path:
-        """A file of this host with the body, for a sandbox; StoreFault when there is none."""
-        ...
-
     async def delete(self, blob_id: str) -> None:
         """Remove it; fine when it is not there. Open readers read on."""
         ...
@@ -106,13 +102,6 @@ class FolderBlobs:
                 yield piece
         finally:
             file.close()
-
-    async def local(self, blob_id: str) -> Path:
-        """The file itself."""
-        path = self._path(blob_id)
-        if not await asyncio.to_thread(path.is_file):
-            raise _missing(blob_id)
-        return path
 
     async def delete(self, blob_id: str) -> None:
         """Remove the file."""
