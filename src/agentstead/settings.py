@@ -28,6 +28,23 @@ def _networks(texts: list[str]) -> list[str]:
 Networks = Annotated[list[str], AfterValidator(_networks)]
 
 
+LIMITS = (
+    "memory_bytes", "processes_max", "cpus", "disk_bytes", "open_files_max", "call_seconds",
+    "output_bytes",
+)  # fmt: skip
+"""What a sandbox is limited in."""
+
+
+def _limits(maxima: dict[str, float]) -> dict[str, float]:
+    for name, value in maxima.items():
+        if name not in LIMITS or value <= 0:
+            raise ValueError(f"takes numbers above 0 for {', '.join(LIMITS)}")
+    return maxima
+
+
+LimitsMax = Annotated[dict[str, float], AfterValidator(_limits)]
+
+
 class Settings(BaseSettings):
     """All settings."""
 
@@ -89,7 +106,11 @@ class Settings(BaseSettings):
     sandbox_cpus: float = 1.0
     sandbox_disk_bytes: int = 2 << 30
     sandbox_call_seconds: float = 120.0
+    sandbox_open_files_max: int = 4096
     sandbox_output_bytes: int = 100 << 10
+    sandbox_limits_max: LimitsMax = {}
+    """The most that an environment may set itself, by the names of its `agentstead.limits` (JSON), e.g.
+    `{"memory_bytes": 4294967296, "cpus": 2}`."""
     sandbox_idle_seconds: float = 3600.0
     """A sandbox that nobody renews for so long ends itself."""
 

@@ -64,7 +64,8 @@ CREATE TABLE public.environments (
     scope text DEFAULT 'organization'::text NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
-    archived_at timestamp with time zone
+    archived_at timestamp with time zone,
+    agentstead json
 );
 
 CREATE TABLE public.events (

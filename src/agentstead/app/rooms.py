@@ -138,6 +138,7 @@ def limits_of(settings: Settings) -> Limits:
         processes_max=settings.sandbox_processes_max,
         cpus=settings.sandbox_cpus,
         disk_bytes=settings.sandbox_disk_bytes,
+        open_files_max=settings.sandbox_open_files_max,
         call_seconds=settings.sandbox_call_seconds,
         output_bytes=settings.sandbox_output_bytes,
     )

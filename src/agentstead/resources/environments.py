@@ -9,6 +9,7 @@ from agentstead.ids import ENVIRONMENT
 from agentstead.resources.agents import newest_first
 from agentstead.store.table import Filter, Row, Table
 from agentstead.wire import environment as wire
+from agentstead.wire import extension
 from agentstead.wire.environment import EnvironmentCreate, EnvironmentUpdate
 from agentstead.wire.shape import patch_metadata
 
@@ -28,7 +29,9 @@ async def create(call: Call, body: EnvironmentCreate) -> Mapping[str, Any]:
         "config": wire.merged(None, body.config),
         "metadata": patch_metadata({}, body.metadata, empty_deletes=True, code=BAD_METADATA),
         "scope": "organization",
+        "agentstead": extension.merged(None, body.agentstead, maxima(call)),
     }
+    check_limits(values)
     async with call.services.database.transaction() as tx:
         await environments.insert(call.write(tx), values)
         return wire.answer(await environments.retrieve(tx, call.workspace_id, str(values["id"])))
@@ -61,7 +64,8 @@ async def update(call: Call, environment_id: str, body: EnvironmentUpdate) -> Ma
                 f"Environment {environment_id} is archived and cannot be changed.",
                 code="environment_archived",
             )
-        values = changed(row, body)
+        values = changed(row, body, maxima(call))
+        check_limits(values)
         if any(values[name] != row[name] for name in values):
             await environments.update(write, environment_id, values)
         return wire.answer(await environments.retrieve(tx, call.workspace_id, environment_id))
@@ -82,7 +86,7 @@ async def delete(call: Call, environment_id: str) -> Mapping[str, Any]:
     return {"id": environment_id, "type": "environment_deleted"}
 
 
-def changed(row: Row, body: EnvironmentUpdate) -> dict[str, Any]:
+def changed(row: Row, body: EnvironmentUpdate, limits_max: Mapping[str, float]) -> dict[str, Any]:
     """The columns after an update."""
     check_scope(body.scope)
     given = body.given()
@@ -93,7 +97,24 @@ def changed(row: Row, body: EnvironmentUpdate) -> dict[str, Any]:
         "metadata": patch_metadata(
             row["metadata"], body.metadata, empty_deletes=True, code=BAD_METADATA
         ),
+        "agentstead": extension.merged(row["agentstead"], body.agentstead, limits_max)
+        if "agentstead" in given
+        else row["agentstead"],
     }
+
+
+def check_limits(values: Mapping[str, Any]) -> None:
+    """Only our own sandboxes can be limited by us."""
+    if values["agentstead"] and values["config"]["type"] == "self_hosted":
+        raise Invalid(
+            "agentstead.limits: The sandboxes of a self_hosted environment are limited by whoever runs "
+            "them."
+        )
+
+
+def maxima(call: Call) -> Mapping[str, float]:
+    """How much an environment may allow its sandboxes."""
+    return call.services.settings.sandbox_limits_max
 
 
 def check_scope(scope: str | None) -> None:

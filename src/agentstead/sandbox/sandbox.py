@@ -19,6 +19,7 @@ class Limits:
     processes_max: int = 256
     cpus: float = 1.0
     disk_bytes: int = 2 << 30
+    open_files_max: int = 4096
     call_seconds: float = 120.0
     call_seconds_max: float = 3600.0
     output_bytes: int = 100 << 10

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from agentstead.addresses import NUMBER
 from agentstead.errors import Invalid
+from agentstead.wire.extension import EnvironmentExtension
 from agentstead.wire.shape import MetadataPatch, Name, OneOf, Shape, Text
 
 MANAGERS = ("apt", "cargo", "gem", "go", "npm", "pip")
@@ -101,6 +102,7 @@ class EnvironmentCreate(Shape):
     description: Annotated[Text, StringConstraints(max_length=2048)] | None = None
     metadata: MetadataPatch | None = None
     scope: Literal["organization", "account"] | None = None
+    agentstead: EnvironmentExtension | None = None
 
 
 class EnvironmentUpdate(Shape):
@@ -111,6 +113,7 @@ class EnvironmentUpdate(Shape):
     description: Annotated[Text, StringConstraints(max_length=2048)] | None = None
     metadata: MetadataPatch | None = None
     scope: Literal["organization", "account"] | None = None
+    agentstead: EnvironmentExtension | None = None
 
 
 EMPTY: dict[str, Any] = {
@@ -202,4 +205,5 @@ def answer(row: Mapping[str, Any]) -> dict[str, Any]:
         "created_at": row["created_at"],
         "updated_at": row["updated_at"],
         "archived_at": row["archived_at"],
+        **({"agentstead": row["agentstead"]} if row["agentstead"] else {}),
     }

@@ -6,6 +6,7 @@ from agentstead.harness.steps import Call, CancelTools
 from agentstead.sandbox.sandbox import Outcome, SandboxSpec
 from agentstead.tools.tool import ToolCall
 from agentstead.wire.events.stored import Draft
+from agentstead.worker.limits import limits_for
 from agentstead.worker.world import World
 
 
@@ -22,7 +23,7 @@ async def run_tool(world: World, state: State, call: Call) -> list[Draft]:
                     session_id=state.session_id,
                     input=call.input,
                     sandbox=world.sandbox,
-                    spec=SandboxSpec(limits=world.limits),
+                    spec=SandboxSpec(limits=limits_for(state, world.limits)),
                 )
             )
         except Fault as fault:

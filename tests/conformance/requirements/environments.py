@@ -20,6 +20,11 @@ REQUIREMENTS = {
         "wire §4.2, §13",
         "An archived one is read-only and takes no session: 400, `environment_archived`; lists leave it out.",
     ),
+    "limits": Requirement(
+        "own extension",
+        "`agentstead.limits` bound the sandboxes of its sessions, within the operator's maxima.",
+        OWN,
+    ),
     "deleted": Requirement("wire §4.2", "A deleted one is a 404, `environment_not_found`.", SDK),
     "refused-by-path": Requirement(
         "wire §4.1",

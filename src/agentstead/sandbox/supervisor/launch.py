@@ -21,7 +21,8 @@ from agentstead.sandbox.supervisor.rootfs import LIBRARY, Arguments, add_file_sy
 from agentstead.sandbox.supervisor.staging import possible, stage
 
 PYTHON = "/usr/bin/python3"
-OPEN_FILES_MAX = 4096
+OPEN_FILES_SOFT = 1024
+"""What programs get that do not ask for more; above it `select` breaks."""
 F_ADD_SEALS = 1033
 SEALS = 0x1 | 0x2 | 0x4 | 0x8
 """Nothing about it can be changed any more, the seals included."""
@@ -127,8 +128,8 @@ def _prepare(kept: set[int], log: int, uid: int, limits: dict[str, Any]) -> None
             continue  # the one the listing was read from
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits["disk_bytes"], limits["disk_bytes"]))
-    most = min(OPEN_FILES_MAX, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, most), most))
+    most = min(limits["open_files_max"], resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(OPEN_FILES_SOFT, most), most))
     os.umask(0o022)
     os.chdir("/")
     if os.geteuid() == 0:

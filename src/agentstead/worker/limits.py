@@ -1,0 +1,13 @@
+"""What a session's sandbox may use: what its environment says, else the platform's default."""
+
+from dataclasses import replace
+
+from agentstead.harness.state import State
+from agentstead.sandbox.sandbox import Limits
+
+
+def limits_for(state: State, defaults: Limits) -> Limits:
+    """The limits of this session's sandbox."""
+    own = (state.environment.get("agentstead") or {}).get("limits") or {}
+    limits = replace(defaults, **own)
+    return replace(limits, call_seconds_max=max(limits.call_seconds_max, limits.call_seconds))
