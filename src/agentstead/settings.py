@@ -134,6 +134,10 @@ class Settings(BaseSettings):
     keepalive_seconds: float = 10.0
     late_stream_seconds: float = 60.0
     """A stream opened so long after an unseen turn ended still gets that turn; 0: never."""
+    stream_rest_seconds: float = 0.0
+    """A stream ends so long after its session's turn has ended, for clients that wait for a stop
+    reason that did not come; never while an answer is awaited. 0: streams stay open, as clients that
+    keep one for the next turn expect."""
     tls_cert: Path | None = None
     tls_key: Path | None = None
     behind_proxy: bool = False

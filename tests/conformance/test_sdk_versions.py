@@ -35,7 +35,7 @@ RUNS: dict[str, Callable[[], list[str]]] = {
 }
 
 
-@requirement("sdks:versions")
+@requirement("sdks:versions", "resume:sdks")
 @pytest.mark.timeout(150)  # the first time a place is made for each
 @pytest.mark.parametrize("name", RUNS)
 async def test_a_session_runs_with_this_sdk(database_url: str, name: str) -> None:
@@ -49,6 +49,7 @@ async def test_a_session_runs_with_this_sdk(database_url: str, name: str) -> Non
     # The first message is streamed when queued and again when taken in.
     assert [kind for _, kind in listed] == TURN[1:]
     assert [one for one in listed if one[1] in heard] == streamed[1:]
+    assert seen.pop("resumed") == [streamed[3:]] * 2
     assert seen == {
         "versions": [2, 1],
         "status": ["idle", "idle", "terminated"],

@@ -104,6 +104,7 @@ async def serving(
         clock=clock,
         lease_seconds=config.lease_seconds,
         late_stream_seconds=config.late_stream_seconds,
+        stream_rest_seconds=config.stream_rest_seconds,
     )
     await log.start()
     world = World(

@@ -132,11 +132,12 @@ async def claim_one(log: Any, owner: str = "worker_1") -> Any:
 
 
 def parsed(frame: bytes) -> dict[str, Any]:
-    """An SSE frame's payload; its name must be the payload's type."""
-    name, data, *rest = frame.decode().split("\n")
-    assert rest == ["", ""]
+    """An SSE frame's payload; its name must be the payload's type, its id the payload's id."""
+    *place, name, data, one, two = frame.decode().split("\n")
+    assert [one, two] == ["", ""]
     payload: dict[str, Any] = json.loads(data.removeprefix("data: "))
     assert name == f"event: {payload['type']}"
+    assert place in ([], [f"id: {payload.get('id')}"])
     return payload
 
 

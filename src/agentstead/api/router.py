@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive
 
 from agentstead.api.auth import Caller, Keys
 from agentstead.api.downloads import Download
@@ -56,6 +57,13 @@ class Call:
     """When it came: seconds since the epoch, to the microsecond, as it is stored and answered."""
     headers: Mapping[str, str]
     """Of the request, by lower-case name."""
+    receive: Receive
+    """What else comes from the client."""
+
+    async def gone(self) -> None:
+        """Return when the client has gone away; the body must have been read."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
 
     @property
     def workspace_id(self) -> str:
@@ -164,7 +172,8 @@ def endpoint(
             return respond(await route.handler(services))
         caller = await keys.caller(request)
         now = round(services.clock.now(), 6)
-        call = Call(services, caller, Query(request.scope["query_string"]), now, request.headers)
+        query = Query(request.scope["query_string"])
+        call = Call(services, caller, query, now, request.headers, request.receive)
         arguments = ids(request)
         if route.form is not None:
             most = route.form.bytes_max(services.settings) + OVERHEAD_BYTES

@@ -76,6 +76,7 @@ async def open_rooms(
         clock=clock,
         lease_seconds=settings.lease_seconds,
         late_stream_seconds=settings.late_stream_seconds,
+        stream_rest_seconds=settings.stream_rest_seconds,
         secrets=secrets_of(settings),
     )
     catalogue = Catalogue(settings, clock)

@@ -22,11 +22,13 @@ from agentstead.log.redact import Redactor
 from agentstead.log.rows import event_of
 from agentstead.log.sheet import (
     JUDGED,
+    Columns,
     Sheet,
     Stored,
     Threads,
     arrays,
     decision_record,
+    encoded_columns,
     event_record,
     stored,
 )
@@ -38,7 +40,7 @@ BATCH_APPENDS_MAX = 200
 BATCH_BYTES_MAX = 8 << 20
 
 LOCK = b"""
-    select id, workspace_id, primary_thread_id, fence, lease_owner, head_seq,
+    select id, workspace_id, primary_thread_id, status, fence, lease_owner, head_seq,
            extract(epoch from last_event_at)::float8 as last_event_at
     from sessions where id = any(%b) order by id for no key update
 """
@@ -80,12 +82,15 @@ DERIVE = b"""
         lease_until = case when r.parked then null else s.lease_until end,
         batch_ended_seq = coalesce(s.batch_ended_seq, r.ended_seq),
         batch_ended_at = case when s.batch_ended_seq is null and r.ended_seq is not null
-            then to_timestamp(r.at) else s.batch_ended_at end
+            then to_timestamp(r.at) else s.batch_ended_at end,
+        batch_seen = case when r.views is null or s.batch_first is null then s.batch_seen
+            else array(select unnest(s.batch_seen) union
+                       select json_array_elements_text(r.views::json)) end
     from unnest(%b::text[], %b::bigint[], %b::float8[], %b::float8[], %b::text[], %b::text[],
                 %b::text[], %b::text[], %b::text[], %b::float8[], %b::bool[], %b::float8[],
-                %b::bigint[])
+                %b::bigint[], %b::text[])
       as r(id, head_seq, last_at, at, status, stop_reason, asks, usage, stats, active_since, parked,
-           wake_in, ended_seq)
+           wake_in, ended_seq, views)
     where s.id = r.id
 """
 THREADS = b"""
@@ -118,7 +123,7 @@ class Request:
     entries: Sequence[Stored]
     seen: int
     take: Sequence[str]
-    derived: Derived
+    columns: Columns
     park: Park | None
     done: "asyncio.Future[Appended]"
     size: int = 0
@@ -183,8 +188,9 @@ class Appender:
         if self.task.done():  # an error nobody foresaw ended it: who waited was told
             self.start()
         texts = [stored(entry, self.redactor) for entry in entries]
+        columns = encoded_columns(derived)
         request = Request(
-            lease, texts, seen, take, derived, park, asyncio.get_running_loop().create_future()
+            lease, texts, seen, take, columns, park, asyncio.get_running_loop().create_future()
         )
         request.size = sum(len(entry.text) for entry in texts)
         self.waiting.append(request)
@@ -280,12 +286,12 @@ class Appender:
         left = tuple(p for p in sheet.pending.values() if p.id not in taken)
         if request.park and any(p.id not in request.park.known for p in left):
             return Appended(sheet.since(request.seen), tuple(sheet.pending.values()), refused=True)
-        sheet.write(request.entries, request.take, request.derived, request.park, self.clock.now())
+        sheet.write(request.entries, request.take, request.columns, request.park, self.clock.now())
         return Appended(sheet.since(request.seen), left)
 
     async def insert(self, connection: Connection, batch: Batch) -> None:
         """Write all sheets."""
-        written = [sheet for sheet in batch.sheets.values() if sheet.derived]
+        written = [sheet for sheet in batch.sheets.values() if sheet.columns]
         if not written:
             return
         records = [event_record(sheet, entry) for sheet in written for entry in sheet.written]
@@ -293,7 +299,9 @@ class Appender:
             await connection.execute(INSERT, arrays(records))
         if taken := [taken for sheet in written for taken in sheet.taken]:
             await connection.execute(TAKE, (taken,))
-        await connection.execute(DERIVE, arrays([sheet.record() for sheet in written]))
+        await connection.execute(
+            DERIVE, arrays([sheet.record(self.hub.views(sheet.id)) for sheet in written])
+        )
         if judged := [
             decision_record(self.ids, sheet, entry.event)
             for sheet in written
@@ -309,7 +317,7 @@ class Appender:
     def publish(self, batch: Batch) -> None:
         """Hand the committed events to this process's subscribers."""
         for sheet in batch.sheets.values():
-            if not sheet.derived:
+            if not sheet.columns:
                 continue
             self.threads.keep(sheet)
             if sheet.id in self.hub.channels:

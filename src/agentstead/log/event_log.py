@@ -1,13 +1,15 @@
 """The log on PostgreSQL: all of `SessionLog`, from the parts of this room."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from agentstead.clock import Clock
 from agentstead.errors import LeaseLost
 from agentstead.ids import EVENT, WORKER, Ids
-from agentstead.log import follow, inbox, read, routes
+from agentstead.log import follow, inbox, read, routes, wait
 from agentstead.log.append import Appender
+from agentstead.log.backlog import Backlog
 from agentstead.log.bus import GONE, INPUT, LOG, PostgresBus
 from agentstead.log.dispatch import Doorbell, News
 from agentstead.log.hearing import Hearing
@@ -45,6 +47,7 @@ class EventLog:
         clock: Clock,
         lease_seconds: float = 5.0,
         late_stream_seconds: float = 60.0,
+        stream_rest_seconds: float = 0.0,
         secrets: Sequence[str] = (),
     ) -> None:
         self.database = database
@@ -53,13 +56,13 @@ class EventLog:
         self.late_stream_seconds = late_stream_seconds
         self.redactor = Redactor(secrets)
         self.bus = PostgresBus(database, clock, ids.new(WORKER))
-        self.hub = Hub()
+        self.hub = Hub(clock, stream_rest_seconds)
         self.bell = Doorbell()
         self.newsroom = News()
         self.leases = Leases(database, lease_seconds)
         self.presence = Presence(database, clock, self.bell.ring)
         self.appender = Appender(database, clock, ids, self.bus, self.hub, self.redactor)
-        self.hearing = Hearing(database, clock, self.hub, self.bell, self.newsroom)
+        self.hearing = Hearing(database, clock, ids, self.hub, self.bell, self.newsroom)
 
     async def start(self) -> None:
         """Listen and be ready to write; StoreFault when the database cannot be reached."""
@@ -195,6 +198,7 @@ class EventLog:
             for entry in decision.queue:
                 if entry.type == "user.tool_confirmation":
                     await audit.write(tx, self.ids, confirmed(workspace_id, entry, now))
+        self.hub.queued_here(session_id, latest)
         self.hub.publish_queued(session_id, inbox.queued_frames(decision.queue))
         self.newsroom.tell(session_id, latest)
         self.bell.ring()
@@ -290,21 +294,45 @@ class EventLog:
         *,
         thread_id: str | None = None,
         previews: frozenset[str] = frozenset(),
+        after: follow.Mark | None = None,
     ) -> Follower:
         """Subscribe first, then read where to start."""
         subscriber = self.hub.join(session_id, thread_id, previews)
         try:
             start = await follow.opening(
-                self.database, workspace_id, session_id, thread_id, self.late_stream_seconds
+                self.database, workspace_id, session_id, thread_id, self.late_stream_seconds, after
             )
         except BaseException:
             await subscriber.close()
             raise
+        if start.far is not None and not self.hub.closed:
+            await subscriber.close()
+            go_on = partial(
+                self.follow, workspace_id, session_id, thread_id=thread_id, previews=previews
+            )
+            return Backlog(
+                self.database, session_id, thread_id, start.primary_thread_id, start.far,
+                lambda seq: go_on(after=seq),
+            )  # fmt: skip
         subscriber.begin(start.primary_thread_id, start.head, start.queued, start.replay)
-        self.hub.begun(subscriber)
-        if start.over:
+        if start.at_rest:
+            subscriber.rested_at = self.clock.now()
+        self.hub.begun(subscriber, start.input_known)
+        if start.over or self.hub.closed:
             subscriber.finish()
         return subscriber
+
+    async def settled(
+        self,
+        workspace_id: str,
+        session_id: str,
+        done: Callable[[SessionRow], bool],
+        timeout_seconds: float,
+    ) -> SessionRow:
+        """The session once `done` says so of it, or as it is after the time-out. Raises NotFound."""
+        return await wait.settled(
+            self.database, self.hub, self.clock, workspace_id, session_id, done, timeout_seconds
+        )
 
     # Shared
 

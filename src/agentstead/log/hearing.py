@@ -11,9 +11,11 @@ from psycopg import Error
 
 from agentstead.clock import Clock
 from agentstead.errors import StoreFault
+from agentstead.ids import EVENT, Ids
 from agentstead.log.bus import GONE, INPUT, LOG, PREVIEW
 from agentstead.log.dispatch import Doorbell, News
-from agentstead.log.inbox import queued_frame, queued_since
+from agentstead.log.inbox import queued_frame, seen_since
+from agentstead.log.routes import farewell
 from agentstead.log.tail import Channel, Frame, Hub, encoded, stored_frame
 from agentstead.store.pool import Database
 
@@ -25,10 +27,11 @@ class Hearing:
     """Turns notices into frames, wakes and news."""
 
     def __init__(
-        self, database: Database, clock: Clock, hub: Hub, bell: Doorbell, news: News
+        self, database: Database, clock: Clock, ids: Ids, hub: Hub, bell: Doorbell, news: News
     ) -> None:
         self.database = database
         self.clock = clock
+        self.ids = ids
         self.hub = hub
         self.bell = bell
         self.news = news
@@ -85,8 +88,12 @@ class Hearing:
                 self.hub.wanted.set()
 
     async def catch_up(self, session_id: str) -> None:
-        """Publish the events, then the queued input, that this process has not published yet."""
+        """Publish the queued input and the events that this process has not published yet."""
         while (channel := self.hub.channels.get(session_id)) and channel.cursor is not None:
+            if channel.doubtful and not await self.exists(session_id, channel):
+                return
+            if channel.input_wanted:
+                await self.catch_up_input(session_id, channel)
             rows = await self.database.fetch(
                 "select seq, id, thread_id, type, primary_view, payload::text as text from events"
                 " where session_id = %s and seq > %s order by seq limit %s",
@@ -95,15 +102,17 @@ class Hearing:
             self.hub.publish(session_id, [stored_frame(row) for row in rows])
             if len(rows) < READ_MAX:
                 break
-        channel = self.hub.channels.get(session_id)
-        if channel is not None and channel.input_wanted:
-            await self.catch_up_input(session_id, channel)
 
     async def catch_up_input(self, session_id: str, channel: Channel) -> None:
-        """Publish queued input; what arrives while this reads is wanted anew."""
+        """Publish queued input; what arrives while this reads is wanted anew.
+
+        Streams that have begun here get the latest batch, so it is marked as seen by their views.
+        """
         channel.input_wanted = False
         try:
-            queued = await queued_since(self.database, session_id, channel.arrived)
+            queued = await seen_since(
+                self.database, session_id, channel.arrived, self.hub.views(session_id)
+            )
         except BaseException:
             channel.input_wanted = True
             raise
@@ -113,6 +122,21 @@ class Hearing:
             session_id,
             [queued_frame(row["id"], row["type"], row["thread_id"], row["text"]) for row in queued],
         )
+
+    async def exists(self, session_id: str, channel: Channel) -> bool:
+        """Whether the session is still there; when it is not, its streams end."""
+        channel.doubtful = False
+        try:
+            row = await self.database.fetch_one(
+                "select id from sessions where id = %s", (session_id,)
+            )
+        except BaseException:
+            channel.doubtful = True
+            raise
+        if row is None:
+            _, frame, _ = farewell(self.ids.new(EVENT), "", self.clock.now())
+            self.hub.deleted(session_id, frame)
+        return row is not None
 
 
 def gone_frame(text: str) -> Frame:

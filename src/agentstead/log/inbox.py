@@ -54,6 +54,12 @@ WAKE = """
         batch_ended_at = case when %(first)s::text is null then batch_ended_at end
     where id = %(id)s
 """
+RUNNING = """
+    update threads set status = 'running', updated_at = greatest(updated_at, to_timestamp(%s))
+    where session_id = %s and status <> 'terminated'
+      and (id = any(%s::text[]) or (%s and parent_thread_id is null))
+"""
+"""The threads whose input starts work; input without a thread is for the primary."""
 LATEST = "select coalesce(max(arrived), 0) as arrived from inbox where id = any(%s)"
 
 
@@ -140,6 +146,10 @@ async def wake(
         WAKE,
         {"id": session_id, "at": at, "starts": starts, "first": first, "views": list(views)},
     )
+    if starts:
+        threads = [entry.thread_id for entry in incoming if entry.thread_id is not None]
+        primary = len(threads) < len(incoming)
+        await tx.execute(RUNNING, (at, session_id, threads, primary))
     latest = await tx.fetch_one(LATEST, ([entry.id for entry in incoming],))
     assert latest
     return int(latest["arrived"])
@@ -167,4 +177,19 @@ async def queued_since(
         "select arrived, id, type, thread_id, payload::text as text from inbox"
         " where session_id = %s and arrived > %s and type = any(%s) order by arrived",
         (session_id, arrived, list(QUEUED_TYPES)),
+    )
+
+
+async def seen_since(
+    database: Database, session_id: str, arrived: int, views: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The same, and in one go: these views have seen the latest batch."""
+    if not views:
+        return await queued_since(database, session_id, arrived)
+    return await database.fetch(
+        "with seen as (update sessions set batch_seen = batch_seen || %s::text[]"
+        " where id = %s and batch_first is not null and not batch_seen @> %s::text[])"
+        " select arrived, id, type, thread_id, payload::text as text from inbox"
+        " where session_id = %s and arrived > %s and type = any(%s) order by arrived",
+        (list(views), session_id, list(views), session_id, arrived, list(QUEUED_TYPES)),
     )

@@ -300,10 +300,11 @@ class Follower(Protocol):
     """One subscriber of one session or thread; registered when handed out."""
 
     async def next(self, timeout_seconds: float) -> bytes | None:
-        """The next SSE frame (`event: …\\ndata: …\\n\\n`), None on time-out.
+        """The next SSE frame (`id: …\\nevent: …\\ndata: …\\n\\n`), None on time-out.
 
-        Raises StopAsyncIteration when the stream is over (after `session.status_terminated` or
-        `session.deleted`, or when the subscriber was too slow and must list again).
+        Queued input and previews have no `id`. Raises StopAsyncIteration when the stream is over
+        (after `session.status_terminated` or `session.deleted`, when the subscriber was too slow
+        and must resume or list again, or when the session has rested for too long).
         """
         ...
 
@@ -370,8 +371,22 @@ class SessionLog(Log, Protocol):
         *,
         thread_id: str | None = None,
         previews: frozenset[str] = frozenset(),
+        after: str | None = None,
     ) -> Follower:
-        """Subscribe; with the late-opener rule (clients rule 1). Raises NotFound."""
+        """Subscribe; with the late-opener rule (clients rule 1), or from after an event on.
+
+        Raises NotFound; Invalid when the session has no event `after`.
+        """
+        ...
+
+    async def settled(
+        self,
+        workspace_id: str,
+        session_id: str,
+        done: Callable[[SessionRow], bool],
+        timeout_seconds: float,
+    ) -> SessionRow:
+        """The session once `done` says so of it, or as it is after the time-out. Raises NotFound."""
         ...
 
     def preview(self, lease: Lease, thread_id: str, frame: Mapping[str, Any]) -> None:

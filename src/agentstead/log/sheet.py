@@ -22,10 +22,11 @@ SAME_MOMENT_SECONDS = 0.000002
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An event with its payload's text as it will lie in the row."""
+    """An event with the texts that will lie in its row."""
 
     event: Event
     text: str
+    private: str | None
 
 
 def stored(event: Event, redactor: Redactor) -> Stored:
@@ -34,7 +35,40 @@ def stored(event: Event, redactor: Redactor) -> Stored:
     clean = redactor.clean(event.type, text)
     if clean is not text:
         event = replace(event, payload=json.loads(clean))
-    return Stored(event, clean)
+    return Stored(event, clean, None if event.private is None else text_of(event.private))
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Derived columns, encoded where they are handed in: what cannot be written fails only its own."""
+
+    derived: Derived
+    stop_reason: str | None
+    asks: str
+    usage: str
+    stats: str
+    threads: Mapping[str, tuple[str | None, str | None]]
+    """Thread id → usage and stats."""
+
+
+def encoded_columns(derived: Derived) -> Columns:
+    """Encode. Raises TypeError or ValueError for what is no JSON."""
+    return Columns(
+        derived,
+        optional_text(derived.stop_reason),
+        asks_text(derived.asks),
+        json.dumps(derived.usage),
+        json.dumps(derived.stats),
+        {
+            thread.id: (optional_text(thread.usage), optional_text(thread.stats))
+            for thread in derived.threads
+        },
+    )
+
+
+def optional_text(value: Mapping[str, Any] | None) -> str | None:
+    """JSON or null."""
+    return None if value is None else json.dumps(value)
 
 
 def placed(entry: Stored, seq: int, at: float) -> Stored:
@@ -53,6 +87,7 @@ def placed(entry: Stored, seq: int, at: float) -> Stored:
             event.id, event.type, event.thread_id, payload, at, seq, event.private, event.primary
         ),
         text,
+        entry.private,
     )  # `dataclasses.replace` takes four times as long
 
 
@@ -74,7 +109,9 @@ class Sheet:
         """Those read and those written, in order."""
         self.written: list[Stored] = []
         self.taken: list[str] = []
-        self.derived: Derived | None = None
+        self.status: str = row["status"]
+        """As it was before this transaction."""
+        self.columns: Columns | None = None
         self.parked = False
         self.wake_in: float | None = None
         self.ended_seq: int | None = None
@@ -95,7 +132,7 @@ class Sheet:
         self,
         entries: Sequence[Stored],
         take: Sequence[str],
-        derived: Derived,
+        columns: Columns,
         park: Park | None,
         now: float,
     ) -> None:
@@ -105,7 +142,7 @@ class Sheet:
         for taken in take:
             del self.pending[taken]
         self.taken.extend(take)
-        self.derived = derived
+        self.columns = columns
         self.at = max(self.at, now) if not entries else self.at
         if park:
             self.parked, self.owner = True, None
@@ -121,10 +158,11 @@ class Sheet:
         if entry.event.type in ENDS:
             self.ended_seq = entry.event.seq
 
-    def record(self) -> tuple[Any, ...]:
-        """The columns to set, in the order of the statement."""
-        derived = self.derived
-        assert derived
+    def record(self, views: Sequence[str]) -> tuple[Any, ...]:
+        """The columns to set, in the order of the statement; `views` are streamed by this process."""
+        columns = self.columns
+        assert columns
+        derived = columns.derived
         resting = derived.status in ("idle", "terminated")
         return (
             self.id,
@@ -132,14 +170,15 @@ class Sheet:
             self.last_at,
             self.at,
             derived.status,
-            None if derived.stop_reason is None else json.dumps(derived.stop_reason),
-            asks_text(derived.asks),
-            json.dumps(derived.usage),
-            json.dumps(derived.stats),
+            columns.stop_reason,
+            columns.asks,
+            columns.usage,
+            columns.stats,
             derived.active_since,
             self.parked,
             self.wake_in,
             self.ended_seq if resting else None,
+            json.dumps(views) if resting and self.ended_seq is not None and views else None,
         )
 
 
@@ -157,7 +196,7 @@ def event_record(sheet: Sheet, entry: Stored) -> tuple[Any, ...]:
         event.at,
         sheet.fence,
         entry.text,
-        None if event.private is None else text_of(event.private),
+        entry.private,
     )
 
 
@@ -185,13 +224,17 @@ class Threads:
     """Which thread rows were written last, so that unchanged ones are not written again."""
 
     def __init__(self) -> None:
-        self.kept: dict[str, tuple[int, tuple[ThreadRow, ...]]] = {}
+        self.kept: dict[str, tuple[int, str, tuple[ThreadRow, ...]]] = {}
 
     def changed(self, sheet: Sheet) -> list[tuple[Any, ...]]:
-        """The columns of thread rows that differ from those this claim wrote before."""
-        assert sheet.derived
-        fence, known = self.kept.get(sheet.id, (0, ()))
-        same = known if fence == sheet.fence else ()
+        """The columns of thread rows that differ from those this claim wrote before.
+
+        When the door has set the session's status since, it has set threads' as well.
+        """
+        assert sheet.columns
+        texts = sheet.columns.threads
+        fence, status, known = self.kept.get(sheet.id, (0, "", ()))
+        same = known if (fence, status) == (sheet.fence, sheet.status) else ()
         return [
             (
                 thread.id,
@@ -199,21 +242,21 @@ class Threads:
                 sheet.workspace_id,
                 None if thread.id == sheet.primary_thread_id else sheet.primary_thread_id,
                 thread.status,
-                None if thread.usage is None else json.dumps(thread.usage),
-                None if thread.stats is None else json.dumps(thread.stats),
+                *texts[thread.id],
                 sheet.at,
             )
-            for thread in sheet.derived.threads
+            for thread in sheet.columns.derived.threads
             if thread not in same
         ]
 
     def keep(self, sheet: Sheet) -> None:
         """Remember after the commit."""
-        assert sheet.derived
+        assert sheet.columns
+        derived = sheet.columns.derived
         if sheet.parked:
             self.kept.pop(sheet.id, None)
         else:
-            self.kept[sheet.id] = (sheet.fence, sheet.derived.threads)
+            self.kept[sheet.id] = (sheet.fence, derived.status, derived.threads)
 
     def forget(self, session_id: str) -> None:
         """Others drive it now."""

@@ -3,15 +3,21 @@
 A subscriber registers first and is then told from where on it wants events; what is published in
 between is held for it, so that there is neither a gap nor a duplicate. Frames are encoded once.
 Own appends are published at once; of others' the hub hears by notices and reads them. A subscriber
-that does not keep up is dropped and must list again; it never holds up a writer.
+that does not keep up is dropped and must resume or list again; it never holds up a writer.
+
+A frame from the log carries its event's id, so that a client that was cut off can say where it was.
+Queued input and previews carry none: they have no place in the log.
 """
 
 import asyncio
+import json
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from agentstead.clock import Clock, SystemClock
 from agentstead.log.bus import preview_id
 from agentstead.log.dispatch import waited
 from agentstead.log.rows import text_of
@@ -26,6 +32,7 @@ KNOWN_MAX = 1_000
 QUEUED_TYPES = frozenset({"user.message", "user.tool_confirmation", "system.message"})
 """Streamed when they are queued, and again when they are taken in."""
 LAST_TYPES = frozenset({"session.status_terminated", "session.deleted"})
+TURN_ENDS = frozenset({"session.status_idle", "session.status_terminated"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +47,33 @@ class Frame:
     data: bytes
 
 
-def encoded(name: str, text: str) -> bytes:
-    """An SSE frame of a JSON text without line breaks."""
-    return f"event: {name}\ndata: {text}\n\n".encode()
+def encoded(name: str, text: str, event_id: str | None = None) -> bytes:
+    """An SSE frame of a JSON text without line breaks; with `event_id` one can resume after it."""
+    place = f"id: {event_id}\n" if event_id else ""
+    return f"{place}event: {name}\ndata: {text}\n\n".encode()
 
 
 def frame_of(event: Event, text: str) -> Frame:
     """A logged event."""
     return Frame(
-        event.seq, event.id, event.thread_id, event.primary, event.type, encoded(event.type, text)
-    )
+        event.seq, event.id, event.thread_id, event.primary, event.type,
+        encoded(event.type, text, event.id),
+    )  # fmt: skip
 
 
 def stored_frame(row: Mapping[str, Any]) -> Frame:
     """A row with its payload as text."""
     return Frame(
         row["seq"], row["id"], row["thread_id"], row["primary_view"], row["type"],
-        encoded(row["type"], row["text"]),
+        encoded(row["type"], row["text"], row["id"]),
     )  # fmt: skip
+
+
+def shown_in(frame: Frame, view: str | None, primary_thread_id: str) -> bool:
+    """Whether a frame belongs to the session's own view (None) or to a thread's."""
+    if view is None:
+        return frame.primary
+    return (frame.thread_id or primary_thread_id) == view
 
 
 class Subscriber:
@@ -84,6 +100,8 @@ class Subscriber:
         """Ids whose preview began here."""
         self.ready = asyncio.Event()
         self.over = False
+        self.rested_at: float | None = None
+        """When the session's turn ended, while nothing has begun since and no answer is awaited."""
 
     def begin(
         self, primary_thread_id: str, after: int, queued: Iterable[str], replay: Iterable[Frame]
@@ -102,9 +120,7 @@ class Subscriber:
 
     def shows(self, frame: Frame) -> bool:
         """Whether the frame belongs to this view."""
-        if self.view is None:
-            return frame.primary
-        return (frame.thread_id or self.primary_thread_id) == self.view
+        return shown_in(frame, self.view, self.primary_thread_id)
 
     def note(self, frame: Frame) -> None:
         """Remember client input."""
@@ -128,6 +144,8 @@ class Subscriber:
             self.note(frame)
             self.started.discard(frame.id)
             self.push(frame.data)
+            if self.hub.rest_seconds:
+                self.rest(frame)
         if frame.type in LAST_TYPES:
             self.finish()
 
@@ -144,6 +162,11 @@ class Subscriber:
         elif event_id not in self.started:
             return
         self.push(data)
+
+    def rest(self, frame: Frame) -> None:
+        """Notice that a turn ends or begins."""
+        if frame.type.startswith(("user.", "session.status_")):
+            self.rested_at = self.hub.clock.now() if ends_turn(frame) else None
 
     def push(self, data: bytes) -> None:
         """Queue bytes; too many: the stream is over."""
@@ -174,7 +197,15 @@ class Subscriber:
                 raise StopAsyncIteration
             self.ready.clear()
             if not await waited(self.ready, timeout_seconds):
-                return None
+                if not self.has_rested():
+                    return None
+                self.finish()
+
+    def has_rested(self) -> bool:
+        """Whether the session has had nothing to do for so long that the stream may end."""
+        if self.rested_at is None or not self.hub.rest_seconds:
+            return False
+        return self.hub.clock.now() - self.rested_at >= self.hub.rest_seconds
 
     async def close(self) -> None:
         """Unsubscribe."""
@@ -182,26 +213,45 @@ class Subscriber:
         self.hub.leave(self)
 
 
+def ends_turn(frame: Frame) -> bool:
+    """Whether the session is idle from here on and waits for nobody's answer."""
+    if frame.type != "session.status_idle":
+        return False
+    payload = json.loads(frame.data.partition(b"data: ")[2])
+    return bool(payload["stop_reason"]["type"] != "requires_action")
+
+
 @dataclass(slots=True)
 class Channel:
     """What the hub knows of a session somebody follows."""
 
     subscribers: set[Subscriber] = field(default_factory=set)
+    watchers: set[asyncio.Event] = field(default_factory=set)
+    """Set when the session's state may have changed."""
     cursor: int | None = None
     """The last event published; None until the first subscriber has read."""
     head: int = 0
     """The last event heard of."""
     arrived: int = 0
     """The last queued input read for it; what this process queued itself is published unread."""
+    input_heard: int = 0
+    """The latest arrival of queued input heard of, whoever queued it."""
     input_wanted: bool = False
-    """Others may have queued input that is not read yet."""
+    """Others may have queued input that is not read yet, nor marked as seen by the streams here."""
+    doubtful: bool = False
+    """Notices may have been missed: the session may be gone."""
     finished: deque[str] = field(default_factory=lambda: deque(maxlen=FINISHED_MAX))
 
 
 class Hub:
     """All subscribers of this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None, rest_seconds: float = 0.0) -> None:
+        self.clock = clock or SystemClock()
+        self.rest_seconds = rest_seconds
+        """A stream ends so long after its session's turn has ended; 0: never."""
+        self.closed = False
+        """Whoever comes now is sent away."""
         self.channels: dict[str, Channel] = {}
         self.behind: set[str] = set()
         """Sessions whose events must be read from the log."""
@@ -218,18 +268,46 @@ class Hub:
         channel = self.channels.get(subscriber.session_id)
         if channel:
             channel.subscribers.discard(subscriber)
-            if not channel.subscribers:
-                del self.channels[subscriber.session_id]
+            self.tidy(subscriber.session_id, channel)
+
+    def tidy(self, session_id: str, channel: Channel) -> None:
+        """Forget a session that nobody follows any more."""
+        if not channel.subscribers and not channel.watchers:
+            self.channels.pop(session_id, None)
+
+    @contextmanager
+    def watching(self, session_id: str) -> Iterator[asyncio.Event]:
+        """An event that is set whenever the session's state may have changed."""
+        woken = asyncio.Event()
+        channel = self.channels.setdefault(session_id, Channel())
+        channel.watchers.add(woken)
+        try:
+            yield woken
+        finally:
+            channel.watchers.discard(woken)
+            self.tidy(session_id, channel)
+
+    def wake(self, channel: Channel) -> None:
+        """The session's state may have changed."""
+        for woken in channel.watchers:
+            woken.set()
 
     def finish(self) -> None:
-        """Nothing comes after what is queued, for any subscriber."""
+        """Nothing comes after what is queued, for any subscriber; none is taken any more."""
+        self.closed = True
         for channel in tuple(self.channels.values()):
+            self.wake(channel)
             for subscriber in tuple(channel.subscribers):
                 subscriber.finish()
 
-    def begun(self, subscriber: Subscriber) -> None:
-        """A subscriber has begun; who read before others and began after them is read for again."""
+    def begun(self, subscriber: Subscriber, input_known: int = 0) -> None:
+        """A subscriber has begun; who read before others and began after them is read for again.
+
+        `input_known`: the arrival of the latest batch it knew of when it read.
+        """
         channel = self.channels.get(subscriber.session_id)
+        if channel and channel.input_heard > input_known:
+            self.want_input(subscriber.session_id, channel)
         if channel and (channel.cursor is None or subscriber.after < channel.cursor):
             channel.head = max(channel.head, channel.cursor or 0)
             channel.cursor = subscriber.after
@@ -247,6 +325,7 @@ class Hub:
         channel = self.channels.get(session_id)
         if channel is None:
             return
+        self.wake(channel)
         channel.head = max(channel.head, head)
         if channel.cursor is not None and channel.cursor < channel.head:
             self.behind.add(session_id)
@@ -256,27 +335,45 @@ class Hub:
         """Another process has queued input."""
         channel = self.channels.get(session_id)
         if channel is not None and arrived > channel.arrived:
-            channel.input_wanted = True
-            self.behind.add(session_id)
-            self.wanted.set()
+            channel.input_heard = max(channel.input_heard, arrived)
+            self.want_input(session_id, channel)
+
+    def queued_here(self, session_id: str, arrived: int) -> None:
+        """This process has queued input, marked as seen by the views that had begun by then."""
+        channel = self.channels.get(session_id)
+        if channel is not None:
+            channel.input_heard = max(channel.input_heard, arrived)
+
+    def want_input(self, session_id: str, channel: Channel) -> None:
+        """Its queued input must be read, and the latest batch be marked as seen."""
+        channel.input_wanted = True
+        self.behind.add(session_id)
+        self.wanted.set()
 
     def resync(self) -> None:
         """Notices may have been missed: read all again."""
         for channel in self.channels.values():
-            channel.input_wanted = True
+            channel.input_wanted = channel.doubtful = True
+            self.wake(channel)
         self.behind.update(self.channels)
         self.wanted.set()
 
     def publish(self, session_id: str, frames: Iterable[Frame]) -> None:
-        """Hand out events in order; those before a gap only."""
+        """Hand out events in order; those before a gap only.
+
+        A turn may not be seen to end before its input is marked as seen (clients rule 1): it waits.
+        """
         channel = self.channels.get(session_id)
         if channel is None:
             return
         for frame in frames:
             channel.head = max(channel.head, frame.seq)
+            if frame.type.startswith("session.status_"):
+                self.wake(channel)
             if channel.cursor is None or frame.seq <= channel.cursor:
                 continue
-            if frame.seq != channel.cursor + 1:
+            unmarked = channel.input_wanted and frame.type in TURN_ENDS
+            if frame.seq != channel.cursor + 1 or unmarked:
                 self.heard(session_id, frame.seq)
                 return
             channel.cursor = frame.seq
@@ -307,6 +404,7 @@ class Hub:
         """Tell everybody that the session is gone, and end all streams."""
         channel = self.channels.get(session_id)
         if channel:
+            self.wake(channel)
             for subscriber in tuple(channel.subscribers):
                 subscriber.held = None
                 if not subscriber.over:

@@ -11,6 +11,7 @@ from agentstead.resources import (
     sessions,
     threads,
     vaults,
+    wait,
     why,
 )
 
@@ -24,6 +25,7 @@ ROUTERS = (
     threads.router,
     vaults.router,
     why.router,
+    wait.router,
     models.router,
     health.router,
 )

@@ -8,7 +8,7 @@ out.
 from collections.abc import Sequence
 
 from agentstead.api.paging import Cursor, cursor, limit
-from agentstead.api.router import Call, Raw, Router
+from agentstead.api.router import ID, Call, Raw, Router
 from agentstead.api.sse import Stream
 from agentstead.errors import Invalid
 from agentstead.ids import EVENT
@@ -21,6 +21,8 @@ from agentstead.wire.shape import canonical
 router = Router("Events")
 LIMIT_MAX = 1000
 """Also the default: clients read only the first page and expect a whole run in it."""
+STREAM_QUERY = ("event_deltas[]", "after")
+"""What both streams take, beside the header `Last-Event-ID`."""
 
 
 @router.post("/v1/sessions/{session_id}/events", Send)
@@ -52,7 +54,7 @@ async def list_events(call: Call, session_id: str) -> Raw:
     return await listed(call, session_id, None)
 
 
-@router.get("/v1/sessions/{session_id}/events/stream", query=("event_deltas[]",))
+@router.get("/v1/sessions/{session_id}/events/stream", query=STREAM_QUERY)
 async def stream(call: Call, session_id: str) -> Stream:
     """Follow the events of a session as they come."""
     return await followed(call, session_id, None)
@@ -89,12 +91,33 @@ async def listed(call: Call, session_id: str, thread_id: str | None) -> Raw:
 
 
 async def followed(call: Call, session_id: str, thread_id: str | None) -> Stream:
-    """A stream of a session's events, or of one thread's."""
+    """A stream of a session's events, or of one thread's; after an event on when one is named."""
     previews = frozenset(call.query.words("event_deltas", PREVIEWED))
-    follower = await call.services.log.follow(
-        call.workspace_id, session_id, thread_id=thread_id, previews=previews
-    )
+    name, after = resume_after(call)
+    try:
+        follower = await call.services.log.follow(
+            call.workspace_id, session_id, thread_id=thread_id, previews=previews, after=after
+        )
+    except Invalid as error:
+        raise Invalid(f"{name}: {error.message}") from None
     return call.stream(follower)
+
+
+def resume_after(call: Call) -> tuple[str, str | None]:
+    """Where a stream goes on: the parameter's name, and the event's id.
+
+    A client that reconnects by itself repeats its address and adds the header, so the header is
+    the newer of the two.
+    """
+    for name, text in (
+        ("Last-Event-ID", call.headers.get("last-event-id")),
+        ("after", call.query.text("after")),
+    ):
+        if text:
+            if not ID.fullmatch(text):
+                raise Invalid(f"{name}: Expected the id of an event of this session.")
+            return name, text
+    return "after", None
 
 
 def spliced(rows: Sequence[str], last: Cursor | None) -> Raw:

@@ -9,7 +9,7 @@ from agentstead.api.router import Call, Raw, Router
 from agentstead.api.sse import Stream
 from agentstead.clock import rfc3339
 from agentstead.errors import Invalid, NotFound
-from agentstead.resources.session_events import followed, listed
+from agentstead.resources.session_events import STREAM_QUERY, followed, listed
 from agentstead.store.table import moment
 from agentstead.wire import thread as wire
 from agentstead.wire.session import STATUSES
@@ -80,7 +80,7 @@ async def list_events(call: Call, session_id: str, thread_id: str) -> Raw:
     return await listed(call, session_id, thread_id)
 
 
-@router.get("/v1/sessions/{session_id}/threads/{thread_id}/stream", query=("event_deltas[]",))
+@router.get("/v1/sessions/{session_id}/threads/{thread_id}/stream", query=STREAM_QUERY)
 async def stream(call: Call, session_id: str, thread_id: str) -> Stream:
     """Follow the events of a thread as they come."""
     await retrieve(call, session_id, thread_id)

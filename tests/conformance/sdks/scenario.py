@@ -47,6 +47,11 @@ def main(url: str, key: str, model: str) -> dict:
     seen["texts"] = [
         part.text for one in streamed if one.type == "agent.message" for part in one.content
     ]
+    after = streamed[2].id
+    seen["resumed"] = [
+        resumed(beta.sessions.events.stream(session.id, **how))
+        for how in ({"extra_headers": {"Last-Event-ID": after}}, {"extra_query": {"after": after}})
+    ]
     events = beta.sessions.events.list(session.id, limit=2)
     seen["listed"] = [[one.id, one.type] for one in events]
     seen["status"].append(beta.sessions.retrieve(session.id).status)
@@ -61,6 +66,17 @@ def main(url: str, key: str, model: str) -> dict:
     except anthropic.NotFoundError as error:
         seen["error"] = error.body["error"]["type"]
     return seen
+
+
+def resumed(opened) -> list:
+    """What a stream brings that goes on after an event, up to the end of the turn."""
+    found = []
+    with opened as stream:
+        for event in stream:
+            found.append([event.id, event.type])
+            if event.type == "session.status_idle" and event.stop_reason.type == "end_turn":
+                break
+    return found
 
 
 def answer(use_id: str) -> dict:

@@ -55,6 +55,16 @@ seen.previews = [...previews].sort();
 seen.texts = streamed
   .filter((one) => one.type === 'agent.message')
   .flatMap((one) => one.content.map((part) => part.text));
+const after = streamed[2].id;
+seen.resumed = [];
+for (const how of [{ headers: { 'Last-Event-ID': after } }, { query: { after } }]) {
+  const found = [];
+  for await (const event of await beta.sessions.events.stream(session.id, {}, how)) {
+    found.push([event.id, event.type]);
+    if (event.type === 'session.status_idle' && event.stop_reason.type === 'end_turn') break;
+  }
+  seen.resumed.push(found);
+}
 const events = await all(beta.sessions.events.list(session.id, { limit: 2 }));
 seen.listed = events.map((one) => [one.id, one.type]);
 seen.status.push((await beta.sessions.retrieve(session.id)).status);
