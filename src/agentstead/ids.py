@@ -25,6 +25,8 @@ REQUEST = "req"
 WORKER = "worker"
 AUDIT = "audit"
 BLOB = "blob"
+SKILL = "skill"
+SKILL_VERSION = "skver"
 
 
 def base62(number: int, width: int) -> str:

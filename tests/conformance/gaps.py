@@ -15,7 +15,6 @@ FAMILIES: dict[str, str] = {
     "memory_stores": NOT_YET,
     "messages": "The Messages API belongs to the model's provider; ask it there.",
     "organization": NOT_OURS,
-    "skills": NOT_YET,
     "tunnels": "Reaches servers behind a firewall from the vendor's network; ours is yours.",
     "user_profiles": NOT_OURS,
     "webhooks": "Checks deliveries on the client's side; endpoints and deliveries are not there yet.",

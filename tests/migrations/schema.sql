@@ -162,6 +162,27 @@ CREATE TABLE public.sessions (
 )
 WITH (fillfactor='60');
 
+CREATE TABLE public.skill_versions (
+    id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    skill_id text NOT NULL COLLATE pg_catalog."C",
+    description text NOT NULL,
+    number bigint NOT NULL,
+    blob_id text NOT NULL COLLATE pg_catalog."C",
+    size_bytes bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.skills (
+    id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL,
+    display_name text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.threads (
     id text NOT NULL COLLATE pg_catalog."C",
     session_id text NOT NULL COLLATE pg_catalog."C",
@@ -272,6 +293,15 @@ ALTER TABLE ONLY public.schema_migrations
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.skill_versions
+    ADD CONSTRAINT skill_versions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.skill_versions
+    ADD CONSTRAINT skill_versions_skill_id_number_key UNIQUE (skill_id, number);
+
+ALTER TABLE ONLY public.skills
+    ADD CONSTRAINT skills_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.threads
     ADD CONSTRAINT threads_pkey PRIMARY KEY (id);
 
@@ -316,6 +346,12 @@ CREATE INDEX sessions_page ON public.sessions USING btree (workspace_id, created
 
 CREATE INDEX sessions_wake ON public.sessions USING btree (wake_at) WHERE (wake_at IS NOT NULL);
 
+CREATE INDEX skill_versions_blob ON public.skill_versions USING btree (blob_id);
+
+CREATE INDEX skill_versions_page ON public.skill_versions USING btree (skill_id, created_at, id);
+
+CREATE INDEX skills_page ON public.skills USING btree (workspace_id, created_at, id);
+
 CREATE INDEX threads_session ON public.threads USING btree (session_id, created_at, id);
 
 CREATE INDEX vault_credentials_page ON public.vault_credentials USING btree (vault_id, created_at, id);
@@ -350,6 +386,18 @@ ALTER TABLE ONLY public.files
 
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.skill_versions
+    ADD CONSTRAINT skill_versions_blob_id_fkey FOREIGN KEY (blob_id) REFERENCES public.blobs(id);
+
+ALTER TABLE ONLY public.skill_versions
+    ADD CONSTRAINT skill_versions_skill_id_fkey FOREIGN KEY (skill_id) REFERENCES public.skills(id);
+
+ALTER TABLE ONLY public.skill_versions
+    ADD CONSTRAINT skill_versions_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.skills
+    ADD CONSTRAINT skills_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
 
 ALTER TABLE ONLY public.vault_credentials
     ADD CONSTRAINT vault_credentials_vault_id_fkey FOREIGN KEY (vault_id) REFERENCES public.vaults(id);

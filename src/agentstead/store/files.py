@@ -47,11 +47,7 @@ async def add(write: Write, new: NewFile, quota_bytes: int | None = None) -> Row
     """The row of a new file, its body's too; Invalid beyond the quota."""
     if quota_bytes is not None:
         await check_quota(write, new.body.size_bytes, quota_bytes)
-    await write.tx.execute(
-        "insert into blobs (id, workspace_id, size_bytes, sha256, created_at)"
-        " values (%s, %s, %s, %s, %s)",
-        (new.blob_id, write.workspace_id, new.body.size_bytes, new.body.sha256, moment(write.at)),
-    )
+    await add_body(write, new.blob_id, new.body)
     values = {
         "blob_id": new.blob_id,
         "filename": new.filename,
@@ -62,6 +58,15 @@ async def add(write: Write, new: NewFile, quota_bytes: int | None = None) -> Row
         "expires_at": None if new.expires_at is None else moment(new.expires_at),
     }
     return await insert(write, values)
+
+
+async def add_body(write: Write, blob_id: str, body: Body) -> None:
+    """The row of a stored body; something must refer to it by the end of the transaction."""
+    await write.tx.execute(
+        "insert into blobs (id, workspace_id, size_bytes, sha256, created_at)"
+        " values (%s, %s, %s, %s, %s)",
+        (blob_id, write.workspace_id, body.size_bytes, body.sha256, moment(write.at)),
+    )
 
 
 async def copy(write: Write, original: Row, session_id: str) -> Row:
@@ -122,6 +127,7 @@ async def sweep(database: Database, blobs: Blobs, grace_seconds: float = GRACE_S
         "delete from blobs where id in (select b.id from blobs b"
         " where b.created_at < now() - make_interval(secs => %s)"
         " and not exists (select 1 from files f where f.blob_id = b.id)"
+        " and not exists (select 1 from skill_versions v where v.blob_id = b.id)"
         " limit %s for update skip locked) returning id",
         (grace_seconds, SWEEP_MAX),
     )

@@ -16,6 +16,7 @@ from tests.conformance.requirements import (
     resume,
     sdks,
     sessions,
+    skills,
     streams,
     threads,
     turns,
@@ -38,6 +39,7 @@ FAMILIES: dict[str, dict[str, Requirement]] = {
     "errors": errors.REQUIREMENTS,
     "operation": operation.REQUIREMENTS,
     "sdks": sdks.REQUIREMENTS,
+    "skills": skills.REQUIREMENTS,
     "vaults": vaults.REQUIREMENTS,
 }
 
