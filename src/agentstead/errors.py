@@ -13,6 +13,7 @@ AgentsteadError
 ├── Fault              the world's fault; carries kind, retryable, retry_after
 │   ├── ProviderFault
 │   ├── SandboxFault
+│   ├── McpFault
 │   └── StoreFault
 ├── Misconfigured      the operator's: the process refuses to start and says what to do
 └── LeaseLost          nobody's: another worker carries on
@@ -125,6 +126,14 @@ class SandboxFault(Fault):
 
     kind: start | lost | limits | unknown. `unknown`: the call was started and its outcome is not
     known; it is told to the model and never run again.
+    """
+
+
+class McpFault(Fault):
+    """A server of tools failed.
+
+    kind: unreachable | auth (both: nothing was called) | refused (it answered with an error) |
+    cut | timeout (both: whether it did what it was called for is not known)
     """
 
 

@@ -6,7 +6,9 @@ TLS still verifies the name. Proxies of the environment are not used: they would
 """
 
 import asyncio
+import functools
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 
 import httpx2
@@ -43,13 +45,19 @@ def client(
     )
 
 
+@functools.cache
+def tls() -> ssl.SSLContext:
+    """Made once: it takes as long as several connections."""
+    return httpx2.create_ssl_context(trust_env=False)
+
+
 class Guarded(httpx2.AsyncBaseTransport):
     """Connects to checked addresses only."""
 
     def __init__(self, allowed: Sequence[Network], resolve: Resolve) -> None:
         self.allowed = allowed
         self.resolve = resolve
-        self.inner = httpx2.AsyncHTTPTransport(trust_env=False)
+        self.inner = httpx2.AsyncHTTPTransport(verify=tls(), trust_env=False)
 
     async def handle_async_request(  # type: ignore[explicit-override]
         self, request: httpx2.Request

@@ -121,6 +121,13 @@ class Settings(BaseSettings):
     """Addresses and networks beyond the public internet that it may connect to, e.g.
     `["127.0.0.0/8", "::1"]` (JSON in the environment)."""
 
+    mcp_connect_seconds: float = 15.0
+    """To connect to a server, and again to list its tools: one that hangs must not hold up a turn."""
+    mcp_call_seconds: float = 120.0
+    """For one call; the model is told that nothing came, and that the outcome is not known."""
+    mcp_output_characters: int = 100_000
+    """Of text in one result; what is more is cut, and the model is told so."""
+
     # files
     file_bytes_max: int = 500 << 20
     """Of one file, uploaded or handed over by a session."""

@@ -44,11 +44,8 @@ ANSWERS: dict[str, str] = {
 
 OTHERS = "Comes with threads for several agents. " + NOT_YET
 OUTCOMES = "Comes with outcomes. " + NOT_YET
-SERVERS = "Comes with connections to MCP servers. " + NOT_YET
 WORKFLOWS = "Comes with workflow runs. " + NOT_YET
 EVENTS: dict[str, str] = {
-    "agent.mcp_tool_result": SERVERS,
-    "agent.mcp_tool_use": SERVERS,
     "agent.thread_context_compacted": "Comes with compaction. " + NOT_YET,
     "agent.thread_message_received": OTHERS,
     "agent.thread_message_sent": OTHERS,

@@ -26,6 +26,7 @@ from tests.conformance import gaps
 from tests.conformance.drift import Requests, unanswered
 from tests.conformance.requirements import requirement
 from tests.conformance.sdk_surface import Method, constants, members, methods
+from tests.support.mcp_servers import mcp_serving
 from tests.support.server import MODEL, Running, serving
 
 METHODS = methods()
@@ -104,6 +105,7 @@ SCRIPT: dict[str, Any] = {
             {"thinking": "Hm.", "text": "On it.", "tools": [
                 {"name": "read", "input": {"file_path": "/a"}},
                 {"name": "bash", "input": {"command": "ls"}},
+                {"name": "mcp__docs__add", "input": {"a": 1, "b": 2}},
                 {"name": "lookup", "input": {}}]},
             {"text": "Done.", "trouble": [{"status": 529}]}]},
     ],
@@ -121,17 +123,24 @@ AGENT: dict[str, Any] = {
         {"type": TOOLSET, "configs": [
             {"name": "bash", "permission_policy": {"type": "always_ask"}},
             {"name": "web_fetch", "enabled": False}, {"name": "web_search", "enabled": False}]},
-        {"type": "mcp_toolset", "mcp_server_name": "docs", "configs": [{"name": "x"}],
+        {"type": "mcp_toolset", "mcp_server_name": "docs", "configs": [
+            {"name": "add", "enabled": True, "permission_policy": {"type": "always_allow"}}],
          "default_config": {"enabled": False}},
         LOOKUP,
     ],
 }  # fmt: skip
 
 
+def with_server(url: str) -> dict[str, Any]:
+    """The agent with its server where it is."""
+    (server,) = AGENT["mcp_servers"]
+    return {**AGENT, "mcp_servers": [{**server, "url": url}]}
+
+
 EVENT_LISTS = ((BetaManagedAgentsSessionEvent,), (BetaManagedAgentsStreamSessionEvents,))
 
 
-async def run(server: Running) -> list[tuple[Any, Any]]:
+async def run(server: Running, mcp_url: str) -> list[tuple[Any, Any]]:
     """Answers of a whole run, each with the SDK's type for it."""
     client, http = server.sdk(), server.http()
     found: list[tuple[Any, Any]] = []
@@ -144,7 +153,7 @@ async def run(server: Running) -> list[tuple[Any, Any]]:
         found.append((list[hint] if many else hint, value["data"] if many else value))
         return value
 
-    agent = await ask(BetaManagedAgentsAgent, "POST", "/v1/agents", AGENT)
+    agent = await ask(BetaManagedAgentsAgent, "POST", "/v1/agents", with_server(mcp_url))
     place = await ask(BetaEnvironment, "POST", "/v1/environments", {"name": "e"})
     limited = {"name": "l", "config": {"type": "cloud", "networking": {"type": "limited"}}}
     other = await ask(BetaEnvironment, "POST", "/v1/environments", limited)
@@ -215,8 +224,8 @@ def answers(kind: str, call_id: str) -> dict[str, Any]:
 
 @pytest.fixture
 async def seen(database_url: str) -> list[tuple[Any, Any]]:
-    async with serving(database_url, workers=1, script=SCRIPT) as server:
-        return await run(server)
+    async with mcp_serving() as mcp, serving(database_url, workers=1, script=SCRIPT) as server:
+        return await run(server, mcp.url)
 
 
 @requirement("sdks:answers")

@@ -476,3 +476,27 @@ async def test_a_deleted_session_is_gone_for_its_worker_too(log: Any) -> None:
 def refuse_delete(row: Any) -> None:
     """A door that says no."""
     raise Invalid("no")
+
+
+async def test_the_start_of_a_call_is_noted_once(log: Any) -> None:
+    new, lease = await begun(log)
+    assert await log.start_call(lease, "sevt_call1")
+    assert not await log.start_call(lease, "sevt_call1")
+    assert await log.start_call(lease, "sevt_call2")
+    assert sum(await asyncio.gather(*(log.start_call(lease, "sevt_call3") for _ in range(5)))) == 1
+    await log.release([lease])
+    newer = await claim_one(log, "worker_2")
+    with pytest.raises(LeaseLost):
+        await log.start_call(lease, "sevt_call4")
+    assert not await log.start_call(newer, "sevt_call1")
+    assert await log.start_call(newer, "sevt_call4")
+    await log.append(
+        newer,
+        [],
+        seen=0,
+        derived=derived(new, "idle"),
+        park=Park(None, frozenset(ids(new.incoming))),
+    )
+    with pytest.raises(LeaseLost):
+        await log.start_call(newer, "sevt_call5")
+    await log.delete(DEFAULT_WORKSPACE, new.id, lambda _: None)

@@ -54,6 +54,14 @@ CREATE TABLE public.blobs (
     created_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE public.call_starts (
+    call_id text NOT NULL COLLATE pg_catalog."C",
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    fence bigint NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE public.environments (
     id text NOT NULL COLLATE pg_catalog."C",
     workspace_id text NOT NULL COLLATE pg_catalog."C",
@@ -269,6 +277,9 @@ ALTER TABLE ONLY public.audit
 ALTER TABLE ONLY public.blobs
     ADD CONSTRAINT blobs_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.call_starts
+    ADD CONSTRAINT call_starts_pkey PRIMARY KEY (call_id);
+
 ALTER TABLE ONLY public.environments
     ADD CONSTRAINT environments_pkey PRIMARY KEY (id);
 
@@ -327,6 +338,8 @@ CREATE INDEX audit_target ON public.audit USING btree (workspace_id, target_type
 CREATE INDEX audit_unchained ON public.audit USING btree (txid, id) WHERE (chain_seq IS NULL);
 
 CREATE INDEX blobs_age ON public.blobs USING btree (created_at);
+
+CREATE INDEX call_starts_session ON public.call_starts USING btree (session_id);
 
 CREATE INDEX environments_page ON public.environments USING btree (workspace_id, created_at, id);
 

@@ -34,12 +34,16 @@ from agentstead.store.blobs import FolderBlobs
 from agentstead.store.key_ring import KEY_FILE, KeyRing
 from agentstead.store.pool import Database
 from agentstead.store.seal import Seal
+from agentstead.telemetry.metrics import Metrics
 from agentstead.testing.fake_sandbox import FakeSandbox
+from agentstead.tools.mcp.servers import McpServers
 from agentstead.worker.loop import Worker
 from agentstead.worker.world import Pace, World
 
 MODEL = "scripted-test"
 LOOPBACK = networks(["127.0.0.0/8", "::1"])
+LOOPBACK_LISTED = ["127.0.0.0/8", "::1/128"]
+"""Where the tests' own servers are."""
 
 
 class _Server(uvicorn.Server):
@@ -94,7 +98,9 @@ async def serving(
     """A server on a free port of the loopback."""
     clock = SystemClock()
     ids = RandomIds(clock)
-    config = Settings(models={MODEL: "scripted"}, **settings)
+    config = Settings(
+        models={MODEL: "scripted"}, **{"outgoing_private_networks": LOOPBACK_LISTED, **settings}
+    )
     scripted = Scripted(scenario(script or {"turns": [{"text": "Done."}]}), clock=clock)
     catalogue = Catalogue(config, clock, providers={"scripted": scripted})
     database = await Database.open(database_url, connections_max=8)
@@ -106,6 +112,7 @@ async def serving(
         late_stream_seconds=config.late_stream_seconds,
         stream_rest_seconds=config.stream_rest_seconds,
     )
+    servers = McpServers(config, clock, Metrics())
     await log.start()
     world = World(
         log=log,
@@ -117,6 +124,7 @@ async def serving(
         ids=ids,
         limits=Limits(),
         pace=Pace(claim_poll_seconds=0.2),
+        servers=servers,
     )
     keys = tempfile.TemporaryDirectory()
     seal = Seal(KeyRing(Path(keys.name) / KEY_FILE))
@@ -133,6 +141,7 @@ async def serving(
             finally:
                 await running.close()
     finally:
+        await servers.aclose()
         await http.aclose()
         keys.cleanup()
         await log.close()

@@ -51,6 +51,11 @@ def test_a_right_request_is_let_through(good):
 
 
 BAD = {
+    "a name that providers refuse": request(user(text()), tools=({**TOOL, "name": "a b"},)),
+    "none is defined": request(user(text()), assistant(use()), user(result()), tools=()),
+    "256 are allowed": request(
+        user(text()), tools=tuple({**TOOL, "name": f"t{n}"} for n in range(257))
+    ),
     "no messages": request(),
     "first message": request(assistant(text()), user(text())),
     "last message": request(user(text()), assistant(text())),

@@ -32,8 +32,11 @@ def user(words):
     return {"role": "user", "content": [text(words)]}
 
 
+TOOL = {"name": "bash", "description": "Run.", "input_schema": {"type": "object"}}
+
+
 def request(*messages):
-    return ModelRequest("m", (), messages, (), 100)
+    return ModelRequest("m", (), messages, (TOOL,), 100)
 
 
 def script(*answers):

@@ -55,6 +55,10 @@ class CountedLog:
             self.metrics.appended(entries)
         return appended
 
+    async def start_call(self, lease: Lease, call_id: str) -> bool:
+        """Note that a call is about to go out."""
+        return await self.log.start_call(lease, call_id)
+
     async def pending(self, session_id: str) -> tuple[Pending, ...]:
         """Input not taken in yet."""
         return await self.log.pending(session_id)

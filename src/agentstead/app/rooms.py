@@ -22,6 +22,7 @@ from agentstead.store.blobs import Blobs, FolderBlobs
 from agentstead.store.pool import Database
 from agentstead.store.seal import Seal
 from agentstead.telemetry.metrics import Metrics
+from agentstead.tools.mcp.servers import McpServers
 from agentstead.worker.world import Pace, World
 
 SANDBOXES, BLOBS = "sandboxes", "blobs"
@@ -43,6 +44,7 @@ class Rooms:
     metrics: Metrics
     seal: Seal
     http: httpx2.AsyncClient
+    servers: McpServers
 
     def world(self) -> World:
         """What a worker sees of them."""
@@ -56,6 +58,7 @@ class Rooms:
             ids=self.ids,
             limits=limits_of(self.settings),
             pace=pace_of(self.settings),
+            servers=self.servers,
         )
 
     def new_owner(self) -> str:
@@ -85,6 +88,7 @@ async def open_rooms(
     )
     blobs = FolderBlobs(settings.data_dir / BLOBS)
     http = outgoing_client(settings)
+    servers = McpServers(settings, clock, metrics)
     await log.start()
     try:
         yield Rooms(
@@ -99,8 +103,10 @@ async def open_rooms(
             metrics,
             seal_of(settings),
             http,
+            servers,
         )
     finally:
+        await servers.aclose()
         await http.aclose()
         await log.close()
         await sandbox.close()

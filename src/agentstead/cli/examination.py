@@ -23,7 +23,6 @@ from agentstead.store.pool import Database
 NOT_YET = (
     "web_fetch and web_search: accepted in an agent's tools, not offered to the model",
     "network inside the sandbox: every request is answered with 403",
-    "MCP servers: declared and echoed, not connected",
     "packages of an environment: kept, not installed; the model is told",
     "permission policy `auto`: asks every time",
     "compaction: a conversation that no longer fits the model ends its turn",

@@ -15,6 +15,7 @@ from agentstead.harness.thread import Item, Thread
 CACHE = {"type": "ephemeral"}
 NO_OUTPUT = "(no output)"
 NO_WORDS = "(an empty message)"
+GONE = "Not available any more. Do not call it."
 MANAGERS = ("apt", "cargo", "gem", "go", "npm", "pip")
 
 Message = Mapping[str, Any]
@@ -50,10 +51,14 @@ def build(
     builtins: Mapping[str, ToolText],
     scribe: "Scribe | None" = None,
     environment: Mapping[str, Any] | None = None,
+    servers: Sequence[Mapping[str, Any]] = (),
 ) -> Prompt:
-    """The request for a thread's next message; `builtins` are those the platform can offer."""
+    """The request for a thread's next message; `builtins` are those the platform can offer.
+
+    `servers`: the definitions of tools of MCP servers.
+    """
     written = (scribe or Scribe()).messages(thread.transcript)
-    tools = offered_tools(thread.agent["tools"], builtins)
+    tools = [*offered_tools(thread.agent["tools"], builtins), *servers] or stand_ins(written)
     if tools:
         tools[-1] = {**tools[-1], "cache_control": CACHE}
     in_sandbox = any(builtin_policy(thread.agent["tools"], name) for name in builtins)
@@ -70,6 +75,15 @@ def missing_packages(environment: Mapping[str, Any]) -> list[str]:
     return [
         f"This environment lists packages ({'; '.join(wanted)}). They are not installed: installing "
         "packages is not available yet. Work with what the system has, or say what is missing."
+    ]
+
+
+def stand_ins(messages: Sequence[Message]) -> list[Mapping[str, Any]]:
+    """For a conversation with calls of tools that are all gone: providers want them defined."""
+    blocks = [block for message in messages for block in message["content"]]
+    names = {block["name"]: None for block in blocks if block["type"] == "tool_use"}
+    return [
+        {"name": name, "description": GONE, "input_schema": {"type": "object"}} for name in names
     ]
 
 

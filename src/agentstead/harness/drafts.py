@@ -109,7 +109,7 @@ def denial(state: State, entry: OpenCall) -> Draft:
     call = entry.call
     if entry.confirmed == "deny":
         text = entry.deny_message or "The user denied this tool call."
-    elif call.name in state.offered:
+    elif call.kind == "mcp" or call.name in state.offered:
         text = f"Permission to use {call.name} has been denied."
     else:
         text = f"There is no tool named {call.name} here, or it is not enabled."

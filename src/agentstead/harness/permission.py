@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agentstead.harness import servers
+from agentstead.harness.servers import ServerTool
+
 TOOLSET = "agent_toolset_20260401"
 BUILTINS = ("bash", "read", "write", "edit", "glob", "grep", "web_fetch", "web_search")
 
@@ -13,7 +16,7 @@ class Verdict:
     """What a call is and what may become of it."""
 
     kind: str
-    """builtin | custom"""
+    """builtin | mcp | custom"""
     permission: str
     """allow | ask | deny"""
     evaluation: Mapping[str, Any] | None
@@ -40,17 +43,31 @@ def builtin_policy(tools: Sequence[Mapping[str, Any]], name: str) -> Mapping[str
     return None
 
 
-def judge(tools: Sequence[Mapping[str, Any]], offered: Sequence[str], name: str) -> Verdict:
-    """Decide on a call of `name`; `offered` are the built-in tools the model was shown."""
+def judge(
+    tools: Sequence[Mapping[str, Any]],
+    offered: Sequence[str],
+    name: str,
+    server_tool: ServerTool | None = None,
+) -> Verdict:
+    """Decide on a call of `name`; `offered` are the built-in tools the model was shown.
+
+    `server_tool`: what the name stands for, when it is that of an MCP server's tool.
+    """
+    if server_tool is not None:
+        policy = servers.policy(tools, server_tool.server, server_tool.name)
+        return verdict("mcp", policy)
     if custom_tool(tools, name):
         return Verdict("custom", "allow", None)
-    policy = builtin_policy(tools, name) if name in offered else None
+    return verdict("builtin", builtin_policy(tools, name) if name in offered else None)
+
+
+def verdict(kind: str, policy: Mapping[str, Any] | None) -> Verdict:
+    """What a policy says; None: the tool is not enabled."""
     if policy is None:
-        return Verdict("builtin", "deny", None)
-    kind = policy["type"]
-    if kind == "always_allow":
-        return Verdict("builtin", "allow", {"type": "always_allow"})
-    if kind == "always_ask":
-        return Verdict("builtin", "ask", {"type": "always_ask"})
+        return Verdict(kind, "deny", None)
+    if policy["type"] == "always_allow":
+        return Verdict(kind, "allow", {"type": "always_allow"})
+    if policy["type"] == "always_ask":
+        return Verdict(kind, "ask", {"type": "always_ask"})
     undecided = {"type": "ask", "reason_code": "indeterminate"}
-    return Verdict("builtin", "ask", {"type": "auto", "evaluated_permission": undecided})
+    return Verdict(kind, "ask", {"type": "auto", "evaluated_permission": undecided})

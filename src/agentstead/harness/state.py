@@ -11,7 +11,7 @@ from typing import Any
 from agentstead.harness import usage
 from agentstead.harness.evolve import evolve
 from agentstead.harness.retry import RetryPolicy
-from agentstead.harness.steps import Call
+from agentstead.harness.steps import Call, ServerCall
 from agentstead.harness.thread import Item, RequestFault, Thread
 from agentstead.wire.events.stored import Event, Pending
 
@@ -46,6 +46,8 @@ class State:
     usage: Mapping[str, int] | None = None
     active_seconds: float = 0.0
     active_since: float | None = None
+    told: frozenset[str] = frozenset()
+    """What has been said since the session was last idle and is not said, nor tried, again."""
 
     @property
     def primary(self) -> Thread:
@@ -237,6 +239,17 @@ def agent_message(state: State, event: Event) -> State:
     return state.with_thread(evolve(thread, partial_texts=tuple(event.payload["content"])))
 
 
+def server_call(event: Event) -> ServerCall:
+    """What the log keeps of a call to an MCP server."""
+    private = event.private or {}
+    return ServerCall(
+        name=event.payload["mcp_server_name"],
+        url=private["url"],
+        shown=private["shown"],
+        repeatable=private["repeatable"],
+    )
+
+
 def tool_use(kind: str) -> Callable[[State, Event], State]:
     """The model calls a tool."""
 
@@ -250,6 +263,7 @@ def tool_use(kind: str) -> Callable[[State, Event], State]:
             input=event.payload["input"],
             provider_id=(event.private or {})["provider_id"],
             permission=event.payload.get("evaluated_permission") or "allow",
+            server=server_call(event) if kind == "mcp" else None,
         )
         state = evolve(state, ordinal=state.ordinal + 1)
         return state.with_thread(thread.with_call(call, state.ordinal))
@@ -328,14 +342,17 @@ def stopped(status: str) -> Callable[[State, Event], State]:
             stop_reason=event.payload.get("stop_reason"),
             active_seconds=state.active_at(event.at),
             active_since=None,
+            told=frozenset() if status == "idle" else state.told,
         )
 
     return handler
 
 
 def session_error(state: State, event: Event) -> State:
-    """A retry has been decided on, when the private part says so."""
+    """A retry has been decided on, or a trouble was told, when the private part says so."""
     private = event.private or {}
+    if "told" in private:
+        state = evolve(state, told=state.told | {private["told"]})
     if "retry_at" not in private:
         return state
     thread = state.threads[event.thread_id]

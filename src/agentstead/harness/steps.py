@@ -31,6 +31,20 @@ class CallModel:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerCall:
+    """What is kept of a call to an MCP server, whose list may be another one by now."""
+
+    name: str
+    """The server's, as the agent declares it."""
+    url: str
+    """Where it was when the model called."""
+    shown: str
+    """The name under which the model knows the tool."""
+    repeatable: bool
+    """The server says that calling it again does no harm."""
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """A tool call of the model."""
 
@@ -45,6 +59,13 @@ class Call:
     """The id under which the provider knows it (`toolu_…`)."""
     permission: str = "allow"
     """allow | ask | deny"""
+    server: "ServerCall | None" = None
+    """Only of kind mcp."""
+
+    @property
+    def shown(self) -> str:
+        """The name under which the model called it."""
+        return self.name if self.server is None else self.server.shown
 
 
 @dataclass(frozen=True, slots=True)

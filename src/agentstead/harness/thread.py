@@ -224,7 +224,7 @@ class Thread:
             return {
                 "type": "tool_use",
                 "id": call.provider_id,
-                "name": call.name,
+                "name": call.shown,
                 "input": call.input,
             }
         return entry

@@ -30,6 +30,7 @@ from agentstead.log.log import (
     SessionRow,
 )
 from agentstead.log.redact import Redactor
+from agentstead.log.starts import start_call
 from agentstead.log.tail import Hub, frame_of
 from agentstead.store import audit
 from agentstead.store.pool import Database, Transaction
@@ -138,6 +139,10 @@ class EventLog:
         if park is not None and not appended.refused:
             self.newsroom.forget(lease.session_id, lease.fence)
         return appended
+
+    async def start_call(self, lease: Lease, call_id: str) -> bool:
+        """Whether the call's start was noted now, for the first time."""
+        return await start_call(self.database, lease, call_id)
 
     async def pending(self, session_id: str) -> tuple[Pending, ...]:
         """All input pending."""

@@ -143,6 +143,14 @@ class Log(Protocol):
         """
         ...
 
+    async def start_call(self, lease: Lease, call_id: str) -> bool:
+        """Note that a call is about to go out, durably; False when it was noted before, by anybody.
+
+        For calls that nobody else remembers: a call whose start is noted and whose result is not in
+        the log may have happened, and must not be made again. Raises LeaseLost on a stale fence.
+        """
+        ...
+
     async def pending(self, session_id: str) -> tuple[Pending, ...]:
         """All input pending, in order of arrival."""
         ...

@@ -129,7 +129,7 @@ async def insert_events(tx: Transaction, row: SessionRow, entries: Sequence[Stor
 
 async def erase(tx: Transaction, session_id: str) -> None:
     """Everything of a session."""
-    for table in ("events", "inbox", "threads"):
+    for table in ("events", "inbox", "threads", "call_starts"):
         await tx.execute(f"delete from {table} where session_id = %s", (session_id,))  # noqa: S608
     await tx.execute("delete from sessions where id = %s", (session_id,))
 

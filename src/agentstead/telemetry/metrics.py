@@ -85,6 +85,16 @@ class Metrics:
         )
         self.tokens = self._counter(names.MODEL_TOKENS, "Tokens.", "kind")
         self.tool_calls = self._counter(names.TOOL_CALLS, "Tool results.", "tool", "outcome")
+        self.mcp_connections = self._counter(
+            names.MCP_CONNECTIONS, "Attempts to connect to an MCP server.", "outcome"
+        )
+        self.mcp_calls = self._counter(names.MCP_CALLS, "Calls of MCP tools.", "outcome")
+        self.mcp_seconds = Histogram(
+            names.MCP_CALL_SECONDS,
+            "Time to the answer of an MCP server.",
+            buckets=SECONDS_BUCKETS,
+            registry=self.registry,
+        )
         self.subscribers = self._gauge(names.SUBSCRIBERS, "Open event streams.")
         self.oldest_due = self._gauge(names.OLDEST_DUE, "Longest wait of a due session.")
         self._calls: dict[str, str] = {}
@@ -109,6 +119,14 @@ class Metrics:
     def lease_lost(self) -> None:
         """Count an append that a newer claim refused."""
         self.leases_lost.inc()
+
+    def mcp_connected(self, outcome: str) -> None:
+        """Count an attempt to connect to an MCP server."""
+        self.mcp_connections.labels(outcome).inc()
+
+    def mcp_called(self, outcome: str) -> None:
+        """Count a call of an MCP server's tool."""
+        self.mcp_calls.labels(outcome).inc()
 
     def appended(self, events: Iterable[Appendable]) -> None:
         """Count events just appended, and what they say of model requests and tool calls."""

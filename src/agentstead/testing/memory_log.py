@@ -126,6 +126,13 @@ class MemoryLog:
             self._notice()
         return Appended(tuple(session.events[seen:]), tuple(session.inbox))
 
+    async def start_call(self, lease: Lease, call_id: str) -> bool:
+        """Note a call's start under the fence; False when it was noted before."""
+        started = self._held(lease).started
+        known = call_id in started
+        started.add(call_id)
+        return not known
+
     def _derive(self, session: MemorySession, derived: Derived) -> None:
         now = self.clock.now()
         terminated = derived.status == "terminated"

@@ -66,6 +66,8 @@ class MemorySession:
     fence: int = 0
     lease: Lease | None = None
     audit: list[str] = field(default_factory=list)
+    started: set[str] = field(default_factory=set)
+    """Calls whose start was noted."""
 
     @staticmethod
     def begin(new: NewSession) -> "MemorySession":

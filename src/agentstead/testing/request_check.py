@@ -4,6 +4,7 @@ Says everything that is wrong with a request, in sentences. Knows the shape only
 comes back unchanged is checked by `Script`, which knows what it gave.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -12,6 +13,9 @@ from agentstead.providers.provider import ModelRequest
 
 THINKING = ("thinking", "redacted_thinking")
 ASSISTANT_BLOCKS = ("text", "tool_use", *THINKING)
+TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
+"""Claude's limit; a tool of an MCP server keeps to 64, as other providers want."""
+TOOLS_MAX = 256
 USER_BLOCKS = ("text", "image", "document", "search_result", "tool_result")
 
 
@@ -36,8 +40,16 @@ def _frame_faults(request: ModelRequest) -> Iterator[str]:
         yield f"tools with the same name: {sorted(names)}"
     for name, tool in zip(names, request.tools, strict=True):
         schema = tool.get("input_schema")
-        if not name or not isinstance(schema, Mapping) or schema.get("type") != "object":
-            yield f"tool {name!r} has no name or no object schema"
+        if not TOOL_NAME.fullmatch(name):
+            yield f"tool {name!r} has a name that providers refuse"
+        if not isinstance(schema, Mapping) or schema.get("type") != "object":
+            yield f"tool {name!r} has no object schema"
+    if not names and any(
+        block.get("type") == "tool_use" for block in _all_blocks(request) if block
+    ):
+        yield "tools were used and none is defined"
+    if len(names) > TOOLS_MAX:
+        yield f"{len(names)} tools; {TOOLS_MAX} are allowed"
 
 
 def _order_faults(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:

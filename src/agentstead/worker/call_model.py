@@ -14,6 +14,7 @@ from agentstead.errors import ProviderFault, Refusal
 from agentstead.harness import context, permission
 from agentstead.harness.context import Scribe
 from agentstead.harness.drafts import NO_USAGE
+from agentstead.harness.servers import NO_OFFER, Offer
 from agentstead.harness.state import State
 from agentstead.harness.steps import CallModel
 from agentstead.harness.thread import Thread
@@ -27,9 +28,15 @@ from agentstead.providers.provider import (
     ThinkingStart,
 )
 from agentstead.wire.events.stored import Draft
+from agentstead.worker import server_tools
 from agentstead.worker.load import tool_texts
 from agentstead.worker.world import Model, World
 
+TOOL_USES = {
+    "builtin": "agent.tool_use",
+    "mcp": "agent.mcp_tool_use",
+    "custom": "agent.custom_tool_use",
+}
 CHARACTERS_PER_TOKEN = 4
 """A rough measure, for what the provider has not counted yet."""
 
@@ -42,10 +49,17 @@ async def call_model(
     `scribe` knows the thread's conversation from its last request.
     """
     thread = state.threads[step.thread_id]
-    answer = Answer(world, lease, state, thread, step.request_id)
+    found = await server_tools.find(world, lease, state, thread)
+    answer = Answer(world, lease, state, thread, step.request_id, found.offer)
+    return [*found.troubles, *await answered(answer, scribe)]
+
+
+async def answered(answer: "Answer", scribe: Scribe | None) -> list[Draft]:
+    """Ask the model; the events that end the request."""
+    world, thread = answer.world, answer.thread
     try:
         model = world.models.resolve(thread.agent["model"]["id"])
-        request = model_request(world, state, thread, model, scribe)
+        request = model_request(answer, model, scribe)
         check_fits(thread, request, model)
         async for part in model.provider.stream(request):
             answer.receive(part)
@@ -59,11 +73,10 @@ async def call_model(
     return answer.drafts(answer.done)
 
 
-def model_request(
-    world: World, state: State, thread: Thread, model: Model, scribe: Scribe | None
-) -> ModelRequest:
+def model_request(answer: "Answer", model: Model, scribe: Scribe | None) -> ModelRequest:
     """The request in the provider's terms."""
-    prompt = context.build(thread, tool_texts(world), scribe, state.environment)
+    world, thread, servers = answer.world, answer.thread, answer.offer.definitions
+    prompt = context.build(thread, tool_texts(world), scribe, answer.state.environment, servers)
     config = thread.agent["model"]
     effort = (config.get("effort") or {}).get("type")
     able = model.capabilities
@@ -101,6 +114,8 @@ class Answer:
     state: State
     thread: Thread
     request_id: str
+    offer: Offer = NO_OFFER
+    """The tools of MCP servers that the model was shown."""
     message_id: str | None = None
     thinking_ids: list[str] = field(default_factory=list)
     done: Done | None = None
@@ -199,8 +214,14 @@ class Answer:
     def tool_use(self, block: Mapping[str, Any]) -> Draft:
         """A tool call with its verdict."""
         tools = self.thread.agent["tools"]
-        verdict = permission.judge(tools, self.state.offered, block["name"])
+        server_tool = self.offer.known.get(block["name"])
+        verdict = permission.judge(tools, self.state.offered, block["name"], server_tool)
         fields: dict[str, Any] = {"name": block["name"], "input": block["input"]}
+        private: dict[str, Any] = {"provider_id": block["id"]}
+        if server_tool is not None:
+            fields |= {"name": server_tool.name, "mcp_server_name": server_tool.server}
+            private["shown"] = block["name"]
+            private |= {"url": server_tool.url, "repeatable": server_tool.repeatable}
         if verdict.kind != "custom":
             fields["evaluated_permission"] = verdict.permission
             if verdict.evaluation is not None:
@@ -208,10 +229,10 @@ class Answer:
         awaits_client = verdict.kind == "custom" or verdict.permission == "ask"
         fields["session_thread_id"] = None if self.primary else self.thread.id
         return Draft(
-            "agent.custom_tool_use" if verdict.kind == "custom" else "agent.tool_use",
+            TOOL_USES[verdict.kind],
             self.thread.id,
             fields,
-            {"provider_id": block["id"]},
+            private,
             primary=self.primary or awaits_client,
         )
 

@@ -125,6 +125,8 @@ class Worker:
             log.warning("turn put off", session_id=session_id, error=fault.message)
         except Exception as error:  # noqa: BLE001 - the one place where a session may fail alone
             self.crashed(session_id, error)
+        finally:
+            self.world.servers.close(turn.lease)
 
     def crashed(self, session_id: str, error: Exception) -> None:
         """A defect of ours: the lease runs out, and a worker tries again a limited number of times."""

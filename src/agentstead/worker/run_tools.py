@@ -54,5 +54,7 @@ def explanation(fault: Fault) -> str:
 async def cancel_tools(world: World, state: State, step: CancelTools) -> list[Draft]:
     """End these calls wherever they run, then give their results."""
     for call in step.calls:
+        if call.kind == "mcp":  # ended with its task, which told the server
+            continue
         await world.sandbox.cancel(state.session_id, call.id)
     return list(step.drafts)

@@ -12,6 +12,7 @@ from agentstead.log.log import Lease
 from agentstead.wire.events.stored import Draft
 from agentstead.worker.call_model import call_model
 from agentstead.worker.run_tools import cancel_tools, run_tool
+from agentstead.worker.server_tools import run_server_tool
 from agentstead.worker.world import World
 
 Key = tuple[str, ...]
@@ -63,6 +64,8 @@ class StepTasks:
                 return call_model(self.world, self.lease, state, step, scribe)
             case RunTools(_, calls):
                 call = next(entry for entry in calls if entry.id == key[1])
+                if call.kind == "mcp":
+                    return run_server_tool(self.world, self.lease, state, call)
                 return run_tool(self.world, state, call)
             case CancelTools():
                 return cancel_tools(self.world, state, step)

@@ -1,14 +1,16 @@
-"""What a worker needs of the world: six ports. `app.py` builds the real one, the simulator a false one."""
+"""What a worker needs of the world: its ports. `app` builds the real one, the simulator a false one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from agentstead.clock import Clock
+from agentstead.errors import McpFault
+from agentstead.harness.servers import ServerTool
 from agentstead.ids import Ids
 from agentstead.log.log import Lease, Log
 from agentstead.providers.provider import Capabilities, Provider
-from agentstead.sandbox.sandbox import Limits, Sandbox
+from agentstead.sandbox.sandbox import Limits, Outcome, Sandbox
 from agentstead.tools.tool import Tool
 
 
@@ -47,6 +49,61 @@ class Previews(Protocol):
         ...
 
 
+class Servers(Protocol):
+    """MCP servers (`tools.mcp`); one connection per lease and server, opened when first needed.
+
+    `server`: as the agent declares it, with `name` and `url`. All raise McpFault.
+    """
+
+    async def tools(self, lease: Lease, server: Mapping[str, Any]) -> Sequence[ServerTool]:
+        """Everything the server offers; asked once per connection, or again when it says so."""
+        ...
+
+    async def connect(self, lease: Lease, server: Mapping[str, Any]) -> None:
+        """Make sure that there is a connection."""
+        ...
+
+    async def call(
+        self, lease: Lease, server: Mapping[str, Any], tool: str, arguments: Mapping[str, Any]
+    ) -> Outcome:
+        """Call a tool, at most once. Cancelling it tells the server so."""
+        ...
+
+    def close(self, lease: Lease) -> None:
+        """Give up the connections of a lease; waits for nothing."""
+        ...
+
+
+class NoServers:
+    """A worker that connects to no MCP server."""
+
+    async def tools(self, lease: Lease, server: Mapping[str, Any]) -> Sequence[ServerTool]:
+        """None of its tools."""
+        await self.connect(lease, server)
+        return ()
+
+    async def connect(self, lease: Lease, server: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """It does not."""
+        raise McpFault("This worker connects to no MCP servers.", kind="unreachable")
+
+    async def call(
+        self,
+        lease: Lease,
+        server: Mapping[str, Any],
+        tool: str,  # noqa: ARG002
+        arguments: Mapping[str, Any],  # noqa: ARG002
+    ) -> Outcome:
+        """Nothing is called."""
+        await self.connect(lease, server)
+        raise AssertionError("unreachable")
+
+    def close(self, lease: Lease) -> None:
+        """Nothing to give up."""
+
+
+NO_SERVERS = NoServers()
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """The worker's numbers, from the settings."""
@@ -64,7 +121,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The six ports, and the numbers."""
+    """The ports, and the numbers."""
 
     log: Log
     previews: Previews
@@ -75,3 +132,4 @@ class World:
     ids: Ids
     limits: Limits
     pace: Pace
+    servers: Servers = NO_SERVERS

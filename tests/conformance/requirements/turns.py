@@ -65,9 +65,4 @@ REQUIREMENTS = {
         "Under `auto` a judge allows, asks or denies.",
         gap="Counts as ask, with the reason `indeterminate`.",
     ),
-    "mcp": Requirement(
-        "wire §3.4",
-        "Tools of MCP servers are offered and called.",
-        gap="Servers are kept and echoed, not connected.",
-    ),
 }

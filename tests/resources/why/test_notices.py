@@ -3,7 +3,7 @@
 from typing import Any
 
 from agentstead.resources.why.facts import Facts
-from agentstead.resources.why.notices import not_installed, not_offered, noticed
+from agentstead.resources.why.notices import not_installed, not_offered, noticed, unreachable
 from agentstead.wire.events.stored import Pending
 from tests.resources.why.test_reasons import HELD, NOW, row
 
@@ -49,8 +49,24 @@ def test_tools_that_are_not_there_yet_are_named() -> None:
         "default_config": {"enabled": False, "permission_policy": policy},
         "configs": [{"name": "web_fetch", "enabled": True}],
     }
-    mcp = {"type": "mcp_toolset", "mcp_server_name": "docs"}
-    assert [one["name"] for one in not_offered([toolset, mcp])] == ["web_fetch", "docs"]
+    assert [one["name"] for one in not_offered([toolset])] == ["web_fetch"]
+
+
+def failed(server: str) -> dict[str, Any]:
+    error = {"type": "mcp_connection_failed_error", "mcp_server_name": server, "message": "No."}
+    return {"type": "session.error", "error": error}
+
+
+def test_servers_that_could_not_be_reached_in_the_latest_turn_are_named() -> None:
+    idle = {"type": "session.status_idle"}
+    tail = [idle, failed("docs"), failed("docs"), {"type": "agent.tool_use"}, idle, failed("old")]
+    named = [{"name": "docs", "reason": "No."}]
+    assert unreachable(Facts(row("idle", "end_turn"), NOW, tail)) == named
+    assert unreachable(Facts(row("running", **HELD), NOW, tail[1:])) == named
+    assert unreachable(Facts(row("idle", "end_turn"), NOW, tail[4:])) == [
+        {**named[0], "name": "old"}
+    ]
+    assert unreachable(Facts(row("running", **HELD), NOW, tail[3:])) == []
 
 
 def test_packages_that_are_not_installed_are_named() -> None:

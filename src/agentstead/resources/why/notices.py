@@ -74,9 +74,9 @@ def noticed(facts: Facts) -> list[Notice]:
 
 
 def offer(facts: Facts) -> list[dict[str, str]]:
-    """Tools and packages that are named and not there, with the reason."""
+    """Tools, servers and packages that are named and not there, with the reason."""
     tools = not_offered(facts.row.agent["tools"])
-    return [*tools, *not_installed(facts.row.environment.get("config", {}))]
+    return [*tools, *unreachable(facts), *not_installed(facts.row.environment.get("config", {}))]
 
 
 def not_offered(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -90,10 +90,19 @@ def not_offered(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
                 for name, reason in NOT_YET.items()
                 if own.get(name, tool["default_config"]["enabled"])
             ]
-        elif tool["type"] == "mcp_toolset":
-            reason = "MCP servers are not connected yet in this version."
-            found.append({"name": tool["mcp_server_name"], "reason": reason})
     return found
+
+
+def unreachable(facts: Facts) -> list[dict[str, str]]:
+    """MCP servers that could not be reached in the present or the latest running period."""
+    found: dict[str, dict[str, str]] = {}
+    for place, event in enumerate(facts.tail):
+        if event["type"] == "session.status_idle" and place:
+            break
+        error = event["error"] if event["type"] == "session.error" else {}
+        if name := error.get("mcp_server_name"):
+            found.setdefault(name, {"name": name, "reason": error["message"]})
+    return list(found.values())
 
 
 def not_installed(config: Mapping[str, Any]) -> list[dict[str, str]]:
