@@ -4,13 +4,14 @@ Promises: every response carries `request-id`; unknown paths and methods answer 
 `/openapi.json` describes every route that is mounted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache, partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentstead.api.auth import Keys
@@ -43,14 +44,23 @@ def create_app(routers: Iterable[Router], services: Services) -> Starlette:
         return JSONResponse(description())
 
     app.add_route("/openapi.json", openapi, include_in_schema=False)
-    app.add_exception_handler(HTTPException, unrouted)
+    app.add_exception_handler(HTTPException, partial(unrouted, app.routes))
     app.add_middleware(Envelope, services=services)
     return app
 
 
-async def unrouted(request: Request, error: Exception) -> Response:
-    """What the framework refuses itself."""
-    return render(error, request.scope["request_id"])
+async def unrouted(routes: Sequence[BaseRoute], request: Request, error: Exception) -> Response:
+    """What the framework refuses itself; of a wrong method, it knows only one of the right ones."""
+    response = render(error, request.scope["request_id"])
+    if response.status_code == 405:
+        allowed = {
+            method
+            for route in routes
+            if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+            for method in route.methods or ()
+        }
+        response.headers["allow"] = ", ".join(sorted(allowed))
+    return response
 
 
 class Envelope:

@@ -7,7 +7,7 @@ passed on as they are.
 
 from collections.abc import AsyncIterator
 
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from agentstead.log.log import Follower
@@ -33,6 +33,9 @@ class Stream(StreamingResponse):
     ) -> None:
         """Send until the follower ends or the client goes away."""
         try:
+            if scope["method"] == "HEAD":
+                await Response(headers=HEADERS)(scope, receive, send)
+                return
             # The spec version makes the framework watch for the client's leaving while it sends.
             watched = {**scope, "asgi": {**scope.get("asgi", {}), "spec_version": "2.0"}}
             await super().__call__(watched, receive, send)

@@ -1,6 +1,7 @@
 """The log on PostgreSQL: all of `SessionLog`, from the parts of this room."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -166,16 +167,17 @@ class EventLog:
     async def create(self, new: NewSession) -> None:
         """Insert session, thread and first input."""
         now = self.clock.now()
+        incoming = inbox.clean(new.incoming, self.redactor)
         async with self.database.pipeline() as tx:
             await routes.insert_session(tx, new)
-            if new.incoming:
-                await inbox.queue(tx, new.workspace_id, new.id, new.incoming, now)
+            if incoming:
+                await inbox.queue(tx, new.workspace_id, new.id, incoming, now)
                 latest = await inbox.wake(
-                    tx, new.id, new.incoming, starts=True, views=(), at=new.created_at
+                    tx, new.id, incoming, starts=True, views=(), at=new.created_at
                 )
                 await self.tell(tx, f"{INPUT} {new.id} {latest}")
             await self.audited(tx, new.workspace_id, "session.create", new.id, now)
-        if new.incoming:
+        if incoming:
             self.bell.ring()
 
     async def accept(
@@ -185,7 +187,7 @@ class EventLog:
         now = self.clock.now()
         async with self.database.pipeline() as tx:
             desk = await inbox.desk(tx, workspace_id, session_id, call_ids)
-            decision = decide(desk)
+            decision = self.cleaned(decide(desk))
             if not decision.queue and not decision.starts_work:
                 return decision
             await inbox.queue(tx, workspace_id, session_id, decision.queue, now)
@@ -340,6 +342,14 @@ class EventLog:
         )
 
     # Shared
+
+    def cleaned(self, decision: Decision) -> Decision:
+        """A decision whose input and echoes hold none of the platform's secrets."""
+        return replace(
+            decision,
+            queue=inbox.clean(decision.queue, self.redactor),
+            echoes=tuple(self.redactor.without_values(echo) for echo in decision.echoes),
+        )
 
     async def tell(self, tx: Transaction, line: str) -> None:
         """A notice, when and if the transaction commits."""

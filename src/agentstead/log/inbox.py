@@ -1,10 +1,12 @@
 """Client input on its way into the log: the desk, what is queued, and what it wakes."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from agentstead.errors import NotFound
 from agentstead.log.log import CallFacts, Desk, Incoming
+from agentstead.log.redact import Redactor
 from agentstead.log.rows import asks_of, text_of
 from agentstead.log.tail import QUEUED_TYPES, Frame, encoded
 from agentstead.store.pool import Database, Transaction
@@ -105,6 +107,16 @@ def answer_to(payload: Mapping[str, Any]) -> str | None:
     """The call that a queued answer is for."""
     call_id: str | None = payload.get("tool_use_id") or payload.get("custom_tool_use_id")
     return call_id
+
+
+def clean(incoming: Iterable[Incoming], redactor: Redactor) -> tuple[Incoming, ...]:
+    """Input without the platform's own secrets, before it is queued or shown."""
+    return tuple(
+        entry
+        if (payload := redactor.without_values(entry.payload)) is entry.payload
+        else replace(entry, payload=payload)
+        for entry in incoming
+    )
 
 
 async def queue(

@@ -7,7 +7,7 @@ runnable, and what a client sends is its own. Ids never match.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agentstead.log.rows import text_of
@@ -61,6 +61,13 @@ class Redactor:
         payload = json.loads(text)
         masked = self.masked(payload, shapes=shapes)
         return text if masked == payload else text_of(masked)
+
+    def without_values(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What is stored or echoed of `payload`: the platform's values masked; else itself."""
+        if not self.values or not self.holds_value(text_of(payload)):
+            return payload
+        masked: Mapping[str, Any] = self.masked(payload, shapes=False)
+        return masked
 
     def holds_value(self, text: str) -> bool:
         """Whether a value of the platform is in this JSON text."""

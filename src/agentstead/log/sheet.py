@@ -35,7 +35,13 @@ def stored(event: Event, redactor: Redactor) -> Stored:
     clean = redactor.clean(event.type, text)
     if clean is not text:
         event = replace(event, payload=json.loads(clean))
-    return Stored(event, clean, None if event.private is None else text_of(event.private))
+    if event.private is None:
+        return Stored(event, clean, None)
+    hidden = text_of(event.private)
+    masked = redactor.clean("", hidden)
+    if masked is not hidden:
+        event = replace(event, private=json.loads(masked))
+    return Stored(event, clean, masked)
 
 
 @dataclass(frozen=True, slots=True)

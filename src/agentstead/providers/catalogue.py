@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from agentstead.clock import Clock, SystemClock
+from agentstead.clock import Clock, SystemClock, rfc3339
 from agentstead.errors import Invalid, Misconfigured, NotFound
 from agentstead.providers import ENTRY_POINTS, PROVIDERS
 from agentstead.providers.provider import Capabilities, Provider, ProviderKind
@@ -40,6 +40,14 @@ class ModelInfo:
 
     name: str
     capabilities: Capabilities
+    today: str = ""
+    """`YYYY-MM-DD`: an announced day of retirement that is past has come true."""
+
+    @property
+    def lifecycle(self) -> str:
+        """active | deprecated | retired"""
+        able = self.capabilities
+        return "retired" if able.retires and able.retires <= self.today else able.lifecycle
 
     def wire(self) -> dict[str, Any]:
         """Every field of the official SDK's type."""
@@ -49,7 +57,7 @@ class ModelInfo:
             "id": self.name,
             "display_name": able.display_name,
             "created_at": f"{able.released}T00:00:00Z" if able.released else EPOCH,
-            "lifecycle": able.lifecycle,
+            "lifecycle": self.lifecycle,
             "deprecated_at": None,
             "retires_at": f"{able.retires}T00:00:00Z" if able.retires else None,
             "line": able.line,
@@ -204,7 +212,7 @@ class Catalogue:
     def info(self, name: str) -> ModelInfo:
         """One model; any name that can be run has one. Raises NotFound."""
         try:
-            return ModelInfo(name, self.resolve(name).capabilities)
+            return ModelInfo(name, self.resolve(name).capabilities, rfc3339(self.clock.now())[:10])
         except Invalid as refusal:
             raise NotFound(refusal.message) from refusal
 

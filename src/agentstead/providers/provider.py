@@ -38,6 +38,8 @@ class ModelRequest:
     effort: str | None = None
     """low | medium | high | xhigh | max"""
     speed: str = "standard"
+    inference_geo: str | None = None
+    """Where the request must be served; None: wherever the provider's account says."""
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -113,6 +115,8 @@ class Capabilities:
     """Shown wherever the model is, e.g. that it is scripted and not an AI."""
     speeds: tuple[str, ...] = ("standard",)
     """`fast` besides `standard` where the model has it."""
+    inference_geos: tuple[str, ...] = ()
+    """Regions that inference can be bound to; empty: none."""
     thinking: str = "none"
     """none | budget (only with a budget of tokens) | adaptive | always (adaptive, never off)"""
     line: str | None = None

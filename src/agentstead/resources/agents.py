@@ -11,22 +11,18 @@ from agentstead.api.paging import BAD, Cursor, cursor, limit, page
 from agentstead.api.ports import Services
 from agentstead.api.query import instant
 from agentstead.api.router import Call, Router
-from agentstead.errors import Conflict, Invalid, NotFound
+from agentstead.errors import Conflict, Invalid
 from agentstead.ids import AGENT
 from agentstead.providers.provider import Capabilities
-from agentstead.store.table import Asks, Filter, Row, Slice, Table, Write, moment, storable
+from agentstead.resources import rosters
+from agentstead.resources.agent_versions import agents, at_version, past
+from agentstead.store.table import Filter, Slice, Table, Write, moment, storable
 from agentstead.wire import agent as wire
 from agentstead.wire.agent import AgentCreate, AgentUpdate, AwsRole, ModelConfig
 from agentstead.wire.shape import patch_metadata
 from agentstead.wire.tool import check_tools
 
 router = Router("Agents")
-agents = Table(
-    "agents",
-    "agent",
-    columns="t.*, v.body",
-    source="agents t join agent_versions v on v.agent_id = t.id and v.version = t.version",
-)
 LIMIT, LIMIT_MAX = 20, 100
 VERSION_MAX = 2**31 - 1
 
@@ -42,14 +38,16 @@ async def create(call: Call, body: AgentCreate) -> Mapping[str, Any]:
         "tools": wire.tools(body.tools),
         "mcp_servers": wire.servers(body.mcp_servers),
         "skills": skills(body.skills),
-        "multiagent": multiagent(body.multiagent),
+        "multiagent": None,
         "execution_identity": identity(body.execution_identity),
         "metadata": patch_metadata({}, body.metadata),
     }
     check(snapshot)
+    agent_id = call.services.ids.new(AGENT)
     async with call.services.database.transaction() as tx:
         write = call.write(tx)
-        agent_id = call.services.ids.new(AGENT)
+        resolver = rosters.Resolver(call, tx, rosters.owner(agent_id, 1, snapshot))
+        snapshot["multiagent"] = await resolver.block(body.multiagent, None)
         await agents.insert(write, {"id": agent_id, "version": 1})
         await keep_version(write, agent_id, 1, snapshot)
         return wire.answer(await agents.retrieve(tx, call.workspace_id, agent_id))
@@ -95,6 +93,7 @@ async def update(call: Call, agent_id: str, body: AgentUpdate) -> Mapping[str, A
             )
         snapshot = changed(call.services, row["body"], body)
         check(snapshot)
+        snapshot = await rosters.after_update(call, tx, row, snapshot, body)
         if snapshot != row["body"]:
             version = row["version"] + 1
             await keep_version(write, agent_id, version, snapshot)
@@ -127,37 +126,6 @@ async def versions(call: Call, agent_id: str) -> Mapping[str, Any]:
     return page(shown, last)
 
 
-async def at_version(asks: Asks, workspace_id: str, agent_id: str, version: int | None) -> Row:
-    """An agent's row at a version (None: the latest); NotFound."""
-    row = await agents.retrieve(asks, workspace_id, agent_id)
-    if version is None:
-        return row
-    found = await asks.fetch_one(
-        "select version, body, created_at from agent_versions"
-        " where workspace_id = %s and agent_id = %s and version = %s",
-        (workspace_id, agent_id, version),
-    )
-    if found is None:
-        raise NotFound(f"Agent {agent_id} has no version {version}.")
-    return past(row, found)
-
-
-def past(row: Row, version: Row) -> Row:
-    """The row of an agent as it was at a version."""
-    at = version["created_at"]
-    return {
-        **row,
-        "version": version["version"],
-        "body": version["body"],
-        "updated_at": row["created_at"] if version["version"] == 1 else stamp(at),
-    }
-
-
-def stamp(at: Any) -> str:
-    """A time of the database as on the wire."""
-    return str(at.isoformat(timespec="microseconds")).replace("+00:00", "Z")
-
-
 async def keep_version(
     write: Write, agent_id: str, version: int, snapshot: Mapping[str, Any]
 ) -> None:
@@ -186,8 +154,6 @@ def changed(services: Services, stored: Mapping[str, Any], body: AgentUpdate) ->
         after["mcp_servers"] = wire.servers(body.mcp_servers)
     if "skills" in given:
         after["skills"] = skills(body.skills)
-    if "multiagent" in given:
-        after["multiagent"] = multiagent(body.multiagent)
     if "execution_identity" in given:
         after["execution_identity"] = identity(body.execution_identity)
     after["metadata"] = patch_metadata(stored["metadata"], body.metadata)
@@ -217,6 +183,12 @@ def model(
     speed = given.speed or "standard"
     if speed not in capabilities.speeds:
         raise Invalid(f'model.speed: {given.id} has no speed "{speed}".')
+    if given.inference_geo is not None and given.inference_geo not in capabilities.inference_geos:
+        known = " or ".join(f'"{one}"' for one in capabilities.inference_geos)
+        raise Invalid(
+            f'model.inference_geo: {given.id} cannot be bound to "{given.inference_geo}" here; '
+            + (f"it can be bound to {known}." if known else "leave it out or send null.")
+        )
     return {
         "id": given.id,
         "effort": {"type": level},
@@ -246,16 +218,6 @@ def skills(given: Any) -> list[Any]:
             f'skills.0: Skills are not available on this server yet ("{given[0].skill_id}").'
         )
     return []
-
-
-def multiagent(given: Any) -> Any:
-    """One agent per session, for now."""
-    if given is not None:
-        raise Invalid(
-            "multiagent: Threads for several agents are not available on this server yet; "
-            "leave it out or send null."
-        )
-    return None
 
 
 def identity(given: Any) -> dict[str, Any]:

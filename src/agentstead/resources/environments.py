@@ -10,12 +10,11 @@ from agentstead.resources.agents import newest_first
 from agentstead.store.table import Filter, Row, Table
 from agentstead.wire import environment as wire
 from agentstead.wire import extension
-from agentstead.wire.environment import EnvironmentCreate, EnvironmentUpdate
+from agentstead.wire.environment import BAD_METADATA, EnvironmentCreate, EnvironmentUpdate
 from agentstead.wire.shape import patch_metadata
 
 router = Router("Environments")
 environments = Table("environments", "environment", missing="environment_not_found")
-BAD_METADATA = "invalid_metadata"
 
 
 @router.post("/v1/environments", EnvironmentCreate)

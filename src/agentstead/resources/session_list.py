@@ -22,6 +22,10 @@ LIMIT, LIMIT_MAX = 20, 100
 KIND = "sessions"
 SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 VERSION_MAX = 2**31 - 1
+HAS_STORE = (
+    "exists (select from json_array_elements(resources) as one"
+    " where one ->> 'memory_store_id' = %s)"
+)
 Conditions = list[tuple[str, tuple[Any, ...]]]
 
 
@@ -92,10 +96,11 @@ def filters(query: Query) -> Conditions:
     statuses = query.words("statuses", wire.STATUSES)
     if statuses:
         found.append(("status = any(%s)", (list(statuses),)))
-    for name in ("deployment_id", "memory_store_id"):
-        # No session has any yet, so that nothing can match.
-        if query.text(name) is not None:
-            found.append(("false", ()))
+    if query.text("deployment_id") is not None:
+        found.append(("false", ()))  # there are no deployments yet, so that nothing can match
+    store = query.text("memory_store_id")
+    if store is not None:
+        found.append((HAS_STORE, (store,)))
     for comparison, at in query.times("created_at").items():
         found.append((f"created_at {SIGNS[comparison]} %s", (moment(at),)))
     if not query.flag("include_archived"):

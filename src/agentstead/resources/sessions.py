@@ -14,21 +14,27 @@ from agentstead.ids import EVENT, SESSION, THREAD
 from agentstead.log.log import Change, Incoming, NewSession, SessionRow
 from agentstead.resources import agents, vaults
 from agentstead.resources.admission import Sent, check_content, echo, refuse_outcome
+from agentstead.resources.agent_versions import at_version
 from agentstead.resources.environments import environments
 from agentstead.resources.session_list import list_sessions
 from agentstead.resources.session_resources import attached, check_alive, rules_of
 from agentstead.store.table import Row
 from agentstead.wire import agent as wire_agent
 from agentstead.wire import environment as wire_environment
+from agentstead.wire import multiagent as wire_multiagent
 from agentstead.wire import session as wire
+from agentstead.wire.content import DocumentBlock, FileSource
 from agentstead.wire.events.params import Param, UserDefineOutcome, UserMessage
 from agentstead.wire.events.stored import Event
+from agentstead.wire.reference import AgentReference
 from agentstead.wire.resource import check as check_resources
-from agentstead.wire.session import AgentReference, AgentWithOverrides, SessionCreate, SessionUpdate
+from agentstead.wire.session import AgentWithOverrides, SessionCreate, SessionUpdate
 from agentstead.wire.shape import patch_metadata
 from agentstead.wire.tool import check_tools
 
 router = Router("Sessions")
+INITIAL_DOCUMENTS_MAX = 100
+"""Documents from files in all initial events together."""
 
 FILTERS = (
     "agent_id", "agent_version", "deployment_id", "memory_store_id", "statuses[]",
@@ -245,9 +251,14 @@ async def resolve_agent(
     """The snapshot of the agent that a session runs."""
     agent_id = given if isinstance(given, str) else given.id
     version = None if isinstance(given, str) else given.version
-    row = await agents.at_version(call.services.database, call.workspace_id, agent_id, version)
+    row = await at_version(call.services.database, call.workspace_id, agent_id, version)
     if row["archived_at"] is not None:
         raise Invalid(f"agent: Agent {agent_id} is archived.")
+    if missing := wire_multiagent.needs(row["body"]["multiagent"]):
+        raise Invalid(
+            f"agent: Agent {agent_id} has a multiagent block that needs {missing}, which are not "
+            "available on this server yet; disable it in the block, or send multiagent: null."
+        )
     snapshot = wire_agent.session_agent(wire_agent.answer(row))
     if isinstance(given, AgentWithOverrides):
         return overridden(call, snapshot, given)
@@ -308,11 +319,31 @@ def initial(call: Call, events: Sequence[Param]) -> tuple[Incoming, ...]:
         for place, param in enumerate(events)
     ]
     for one in sent:
-        if isinstance(one.param, UserDefineOutcome):
-            refuse_outcome(one.path)
-        if not isinstance(one.param, UserMessage):
+        if not isinstance(one.param, UserMessage | UserDefineOutcome):
             raise Invalid(
                 f"{one.path}.type: Only user.message and user.define_outcome can be initial events."
             )
-        check_content(one.param, one.path)
+    check_together(events)
+    for one in sent:
+        if isinstance(one.param, UserDefineOutcome):
+            refuse_outcome(one.path)
+        if isinstance(one.param, UserMessage):
+            check_content(one.param, one.path)
     return tuple(Incoming(one.id, one.param.type, None, echo(one, call.now)) for one in sent)
+
+
+def check_together(events: Sequence[Param]) -> None:
+    """The rules over all initial events."""
+    if sum(isinstance(one, UserDefineOutcome) for one in events) > 1:
+        raise Invalid("initial_events: At most one user.define_outcome is allowed.")
+    documents = sum(
+        isinstance(block, DocumentBlock) and isinstance(block.source, FileSource)
+        for one in events
+        if isinstance(one, UserMessage)
+        for block in one.content
+    )
+    if documents > INITIAL_DOCUMENTS_MAX:
+        raise Invalid(
+            f"initial_events: At most {INITIAL_DOCUMENTS_MAX} documents from files are allowed; "
+            f"there are {documents}."
+        )

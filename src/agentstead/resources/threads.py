@@ -31,22 +31,26 @@ async def list_threads(call: Call, session_id: str) -> Mapping[str, Any]:
     kind = f"threads:{session_id}"
     most = limit(call.query, LIMIT_MAX, LIMIT_MAX)
     at = cursor(call.query, kind, "asc", (str, str))
-    where, params = ["workspace_id = %s", "session_id = %s"], [call.workspace_id, session_id]
+    where = ["workspace_id = %s", "session_id = %s"]
+    params: list[Any] = [call.workspace_id, session_id]
     if at is not None:
         where.append("(created_at, id) > (%s, %s)")
         params.extend(after(at))
+    if wanted := call.query.words("statuses", STATUSES):
+        # A session's end is every thread's; their rows may still say otherwise.
+        where.append("case when %s then 'terminated' else threads.status end = any(%s)")
+        params.extend((session.status == "terminated", list(wanted)))
     rows = await call.services.database.fetch(
         f"select {COLUMNS} from threads where {' and '.join(where)}"  # noqa: S608
         " order by threads.created_at, threads.id limit %s",
         (*params, most + 1),
     )
-    wanted = call.query.words("statuses", STATUSES)
     shown = [wire.answer(row, session, call.now) for row in rows[:most]]
     last = None
     if len(rows) > most:
         row = rows[most - 1]
         last = Cursor(kind, "asc", (rfc3339(row["created_at"]), row["id"]))
-    return page([one for one in shown if not wanted or one["status"] in wanted], last)
+    return page(shown, last)
 
 
 @router.get("/v1/sessions/{session_id}/threads/{thread_id}")

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from agentstead.wire.multiagent import Multiagent
+from agentstead.wire.reference import ModelName
 from agentstead.wire.shape import (
     Description,
     Id,
@@ -34,9 +36,6 @@ class Effort(Shape):
     """How hard the model works."""
 
     type: Level
-
-
-ModelName = Annotated[Text, StringConstraints(min_length=1, max_length=256)]
 
 
 class ModelConfig(Shape):
@@ -139,7 +138,7 @@ class AgentCreate(Shape):
     tools: Tools | None = None
     mcp_servers: McpServers | None = None
     skills: Skills | None = None
-    multiagent: dict[str, Any] | None = None
+    multiagent: Multiagent | None = None
     execution_identity: Identity | None = None
     metadata: Metadata | None = None
 
@@ -155,7 +154,7 @@ class AgentUpdate(Shape):
     tools: Tools | None = None
     mcp_servers: McpServers | None = None
     skills: Skills | None = None
-    multiagent: dict[str, Any] | None = None
+    multiagent: Multiagent | None = None
     execution_identity: Identity | None = None
     metadata: MetadataPatch | None = None
 

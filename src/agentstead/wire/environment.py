@@ -23,6 +23,7 @@ HOST = re.compile(
 )
 HOSTS_MAX = 64
 LIST_MAX = 1000
+BAD_METADATA = "invalid_metadata"
 
 
 def _host(text: str) -> str:
@@ -97,6 +98,7 @@ Config = Annotated[Cloud | CloudAlias | SelfHosted, OneOf()]
 class EnvironmentCreate(Shape):
     """The body of a create."""
 
+    codes = {"metadata": BAD_METADATA}
     name: Name
     config: Config | None = None
     description: Annotated[Text, StringConstraints(max_length=2048)] | None = None
@@ -108,6 +110,7 @@ class EnvironmentCreate(Shape):
 class EnvironmentUpdate(Shape):
     """The body of an update: omitted keeps."""
 
+    codes = {"metadata": BAD_METADATA}
     name: Name | None = None
     config: Config | None = None
     description: Annotated[Text, StringConstraints(max_length=2048)] | None = None

@@ -28,7 +28,7 @@ GITHUB = "github.com"
 
 
 def _one_line(path: str) -> str:
-    if any(ord(char) < 32 or ord(char) == 127 for char in path):
+    if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in path):
         raise ValueError("Control characters are not allowed")
     return path
 

@@ -12,20 +12,12 @@ from pydantic import Field, StringConstraints
 from agentstead.clock import rfc3339
 from agentstead.wire.agent import McpServers, Model, Skills, System
 from agentstead.wire.events.params import INITIAL_EVENTS_MAX, AnyParam
+from agentstead.wire.reference import AgentReference, Version
 from agentstead.wire.resource import RESOURCES_MAX, AnyResource
 from agentstead.wire.shape import Id, Metadata, MetadataPatch, OneOf, Shape, Shorthand, Title
 from agentstead.wire.tool import Tools
 
 STATUSES = ("idle", "running", "rescheduling", "terminated")
-Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
-
-
-class AgentReference(Shape):
-    """An agent at a version; without one the latest."""
-
-    type: Literal["agent"]
-    id: Id
-    version: Version | None = None
 
 
 class AgentWithOverrides(Shape):

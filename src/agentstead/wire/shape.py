@@ -8,7 +8,7 @@ the one way in which this platform writes JSON.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -33,6 +33,8 @@ class Shape(BaseModel):
     """A closed object: unknown fields and wrong types are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    codes: ClassVar[Mapping[str, str]] = {}
+    """Field → `error_code` of whatever is wrong with it."""
 
     def given(self) -> dict[str, Any]:
         """The fields that were sent, null ones included: omitted keeps, null clears."""
@@ -62,7 +64,9 @@ def validate(shape: type[ShapeT], value: Any) -> ShapeT:
     try:
         return shape.model_validate(value)
     except ValidationError as error:
-        raise Invalid(sentence(error.errors(include_url=False)[0])) from None
+        fault = error.errors(include_url=False)[0]
+        field = str(fault["loc"][0]) if fault["loc"] else ""
+        raise Invalid(sentence(fault), code=shape.codes.get(field)) from None
 
 
 def sentence(fault: ErrorDetails) -> str:
@@ -174,7 +178,7 @@ def _plain(text: str) -> str:
 
 def printable(text: str) -> str:
     """The text, without control characters; ValueError."""
-    if any(ord(char) < 32 or ord(char) == 127 for char in text):
+    if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in text):
         raise ValueError("Control characters are not allowed")
     return text
 

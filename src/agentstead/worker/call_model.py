@@ -88,6 +88,7 @@ def model_request(answer: "Answer", model: Model, scribe: Scribe | None) -> Mode
         max_tokens=min(world.pace.max_output_tokens, able.max_output_tokens),
         effort=effort if effort in able.efforts else None,
         speed=config.get("speed") or "standard",
+        inference_geo=config.get("inference_geo"),
     )
 
 

@@ -11,6 +11,7 @@ from tests.conformance.requirements import (
     events,
     files,
     mcp,
+    multiagent,
     operation,
     paging,
     resources,
@@ -27,6 +28,7 @@ from tests.conformance.requirements.requirement import Requirement, requirement
 
 FAMILIES: dict[str, dict[str, Requirement]] = {
     "agents": agents.REQUIREMENTS,
+    "multiagent": multiagent.REQUIREMENTS,
     "environments": environments.REQUIREMENTS,
     "sessions": sessions.REQUIREMENTS,
     "resources": resources.REQUIREMENTS,

@@ -33,11 +33,6 @@ REQUIREMENTS = {
         "The Models API lists what the server resolves, and finds one by its name.",
         SDK,
     ),
-    "multiagent": Requirement(
-        "wire §9.1, §9.2",
-        "An agent may name other agents.",
-        gap="Refused with a 400 that names it; comes with threads for several agents.",
-    ),
     "skills": Requirement(
         "wire §2.3",
         "An agent may have skills.",

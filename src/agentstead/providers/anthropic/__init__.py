@@ -206,6 +206,8 @@ def body(request: ModelRequest) -> dict[str, Any]:
         found["speed"] = request.speed
         if request.model in FAST_BY_HEADER:
             found["extra_headers"] = {"anthropic-beta": FAST_HEADER}
+    if request.inference_geo is not None:
+        found["inference_geo"] = request.inference_geo
     if "user_id" in request.metadata:
         found["metadata"] = {"user_id": request.metadata["user_id"]}
     return found

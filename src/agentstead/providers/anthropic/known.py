@@ -96,6 +96,9 @@ DATED = {
 FAST_BY_HEADER = frozenset({"claude-opus-5", "claude-opus-4-8"})
 """Models that take `speed` only together with the beta header."""
 
+GEOS = ("us", "global")
+"""Regions that the Claude API binds inference to."""
+
 CAUTIOUS = Capabilities("", context_window=200_000, max_output_tokens=32_000)
 """For a name that is not known: no thinking, no effort, the smallest window of any Claude model."""
 
@@ -103,4 +106,5 @@ CAUTIOUS = Capabilities("", context_window=200_000, max_output_tokens=32_000)
 def capabilities(model: str) -> Capabilities:
     """What this model can do."""
     found = MODELS.get(DATED.get(model, model))
-    return found if found is not None else replace(CAUTIOUS, display_name=model)
+    known = found if found is not None else replace(CAUTIOUS, display_name=model)
+    return replace(known, inference_geos=GEOS)

@@ -80,6 +80,7 @@ class Scripted:
             mid_conversation_system=True,
             note=NOTE,
             speeds=("standard", "fast"),
+            inference_geos=("us", "global"),
         )
 
     async def close(self) -> None:
