@@ -6,7 +6,7 @@ import anthropic
 import pytest
 
 from tests.conformance.requirements import requirement
-from tests.support.server import MODEL, Running
+from tests.support.server import MODEL, Running, serving
 
 TOOLSET = "agent_toolset_20260401"
 LOOKUP: Any = {
@@ -122,6 +122,32 @@ WRONG: list[tuple[dict[str, Any], str]] = [
      "tools.0.configs.1.name: Expected one of"),
     ({"colour": "red"}, "colour: Extra inputs are not permitted."),
 ]  # fmt: skip
+
+
+@requirement("agents:model-settings")
+async def test_speed_and_region_are_the_models_to_give(database_url: str) -> None:
+    settings = {
+        "anthropic_api_key": "none",
+        "openai_base_url": "http://127.0.0.1:9/v1",
+        "model_default": "openai_compatible:qwen3",
+    }
+    async with serving(database_url, **settings) as server:
+        client = server.sdk()
+
+        async def made(**model: Any) -> Any:
+            return (await client.beta.agents.create(name="a", model=model)).model.to_dict()
+
+        opus = await made(id="claude-opus-5", speed="fast", inference_geo="us")
+        assert (opus["speed"], opus["inference_geo"]) == ("fast", "us")
+        for model, said in (
+            ({"id": "claude-haiku-4-5", "speed": "fast"}, r"model\.speed: claude-haiku-4-5 has no"),
+            ({"id": "claude-opus-5", "inference_geo": "eu"}, r'model\.inference_geo: .*"us" or'),
+            ({"id": "local", "inference_geo": "us"}, r"model\.inference_geo: .*leave it out"),
+            ({"id": "local", "speed": "fast"}, r"model\.speed: "),
+            ({"id": "claude-opus-4-5", "effort": "max"}, r"model\.effort: .*low, medium, high"),
+        ):
+            with pytest.raises(anthropic.BadRequestError, match=said):
+                await made(**model)
 
 
 @requirement("agents:refused-by-path", "agents:unknown-model")

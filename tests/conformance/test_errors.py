@@ -124,6 +124,41 @@ async def test_unknown_routes_answer_in_the_apis_shape(server: Running) -> None:
         check(await http.get(f"/v1/agents/{name}"), 404, "not_found_error")
 
 
+@requirement("errors:methods")
+async def test_other_methods_answer_in_the_apis_shape(server: Running, session: Any) -> None:
+    http = server.http()
+    allowed = {
+        "/v1/agents": "GET, HEAD, POST",
+        f"/v1/sessions/{session.id}": "DELETE, GET, HEAD, POST",
+        f"/v1/sessions/{session.id}/archive": "POST",
+        f"/v1/sessions/{session.id}/events/stream": "GET, HEAD",
+    }
+    for path, methods in allowed.items():
+        for method in ("OPTIONS", "PATCH", "PUT"):
+            answer = await http.request(method, path)
+            check(answer, 405, "invalid_request_error")
+            assert answer.headers["allow"] == methods
+        head = await http.head(path)
+        assert (head.status_code, head.content) == (200 if "GET" in methods else 405, b"")
+        assert head.headers["request-id"].startswith("req_01")
+    missing = await http.head("/v1/agents/agent_none")
+    assert (missing.status_code, missing.content) == (404, b"")
+
+
+@requirement("errors:betas")
+# clients rule 30: twice the same name, names of previews, names nobody has heard of.
+async def test_betas_are_taken_as_they_come(server: Running, client: Any) -> None:
+    own = "managed-agents-2026-04-01"
+    for betas in ([own], [own, own], [f"{own}-research-preview"], ["unheard-of-2030-01-01", own]):
+        assert (await client.beta.agents.list(betas=betas)).data == []
+    http = server.http()
+    for value in ("", ",", f"{own} , {own}", "x" * 1000):
+        answer = await http.get(
+            "/v1/agents?beta=true&beta=false", headers={"anthropic-beta": value}
+        )
+        assert answer.status_code == 200
+
+
 BROKEN = (b"{", b"[]", b"\xff\xfe", b'"x"', b"nul", b'{"name":NaN}', b"[" * 9999)
 
 

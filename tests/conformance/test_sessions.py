@@ -378,6 +378,35 @@ async def test_the_primary_thread_is_listed(client: Any, session: Any) -> None:
             await client.beta.sessions.threads.retrieve(wrong, session_id=session.id)
 
 
+@requirement("threads:filter")
+async def test_threads_are_filtered_before_they_are_paged(
+    server: Running, client: Any, session: Any
+) -> None:
+    statuses = ["idle", "running", "idle", "terminated", "running", "idle"]
+    for number, status in enumerate(statuses):
+        await server.database.execute(
+            "insert into threads (id, session_id, workspace_id, parent_thread_id, status, created_at,"
+            " updated_at) select %s, id, workspace_id, primary_thread_id, %s,"
+            " created_at + %s * interval '1 second', created_at from sessions",
+            (f"sthr_{number}", status, number + 1),
+        )
+    threads = client.beta.sessions.threads
+    primary = (await threads.list(session.id, limit=1)).data[0].id
+    first = await threads.list(session.id, statuses=["idle", "terminated"], limit=2)
+    assert [one.id for one in first.data] == [primary, "sthr_0"]
+    found = [
+        one.id async for one in threads.list(session.id, statuses=["idle", "terminated"], limit=2)
+    ]
+    assert found == [primary, "sthr_0", "sthr_2", "sthr_3", "sthr_5"]
+    running = await threads.list(session.id, statuses=["running"], limit=2)
+    assert ([one.id for one in running.data], running.next_page) == (["sthr_1", "sthr_4"], None)
+    await client.beta.sessions.archive(session.id)
+    assert (await threads.list(session.id, statuses=["running", "idle"])).data == []
+    assert len((await threads.list(session.id, statuses=["terminated"])).data) == 7
+    with pytest.raises(anthropic.BadRequestError, match="statuses"):
+        await threads.list(session.id, statuses=["x"])
+
+
 @requirement("operation:why")
 async def test_why_an_idle_and_a_waiting_session_stand(
     server: Running, client: Any, session: Any

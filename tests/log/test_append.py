@@ -1,7 +1,9 @@
 """What an append does beyond the contract: times, masks, audit, one commit for many."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from agentstead.clock import SystemClock, from_rfc3339
 from agentstead.errors import LeaseLost, StoreFault
 from agentstead.ids import RandomIds
 from agentstead.log.event_log import EventLog
-from agentstead.log.log import Change
+from agentstead.log.log import Change, Decision, Desk
 from agentstead.store.audit import Actor, acting
 from agentstead.store.pool import Database
 from agentstead.store.workspace import DEFAULT_WORKSPACE as WS
@@ -65,6 +67,39 @@ async def test_secrets_reach_neither_row_nor_reader(log: EventLog, database: Dat
     rows = await database.fetch("select payload::text as text from events order by seq")
     assert not any("quoted" in row["text"] for row in rows)
     assert key not in rows[0]["text"]
+
+
+async def test_secrets_in_input_reach_neither_inbox_nor_echo(
+    log: EventLog, database: Database
+) -> None:
+    new = a_session(message(SECRET))
+    await log.create(new)
+
+    def decide(_: Desk) -> Decision:
+        sent = message(f"again {SECRET}")
+        return Decision((sent,), starts_work=False, echoes=(sent.payload,))
+
+    follower = await log.follow(WS, new.id)
+    decision = await log.accept(WS, new.id, (), decide)
+    assert decision.echoes[0]["content"][0]["text"] == "again [redacted]"
+    rows = await database.fetch("select payload::text as text from inbox order by arrived")
+    assert ["[redacted]" in row["text"] for row in rows] == [True, True]
+    page = await log.page(WS, new.id)
+    shown = [*page.rows, *(row["text"] for row in rows)]
+    for _ in range(2):  # the batch that a late stream gets, and what is queued
+        shown.append(str(await follower.next(5)))
+    assert not any("quoted" in text for text in shown)
+    await follower.close()
+
+
+async def test_secrets_do_not_hide_in_what_is_private(log: EventLog, database: Database) -> None:
+    new, lease = await begun(log)
+    sent = replace(event(new), private={"layout": [{"text": f"x {SECRET}"}]})
+    await log.append(lease, [sent], seen=0, derived=derived(new))
+    row = await database.fetch_one("select private::text as text from events")
+    assert row is not None
+    assert json.loads(row["text"]) == {"layout": [{"text": "x [redacted]"}]}
+    assert (await log.load(lease)).events[0].private == {"layout": [{"text": "x [redacted]"}]}
 
 
 async def test_appends_that_are_ready_together_are_one_commit(

@@ -115,6 +115,13 @@ async def test_fast_uses_the_header_only_where_it_is_needed(
     assert betas == ["fast-mode-2026-02-01", None, None]
 
 
+async def test_a_region_is_passed_on(claude: Anthropic, upstream: Upstream) -> None:
+    upstream.replies = [Reply([text("ok")])]
+    for region in ("us", None):
+        await hear(claude, request(model="claude-opus-5", inference_geo=region))
+    assert [body.get("inference_geo") for body in upstream.bodies] == ["us", None]
+
+
 async def test_thinking_and_signatures_come_back_untouched(
     claude: Anthropic, upstream: Upstream
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from agentstead import __version__
-from agentstead.api.router import Route, Router
+from agentstead.api.router import Handler, Route, Router
 from agentstead.wire.shape import Shape
 
 PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
@@ -71,7 +71,7 @@ def operation(router: Router, route: Route, schema: Any) -> dict[str, Any]:
     summary, _, more = (route.handler.__doc__ or "").strip().partition("\n")
     found: dict[str, Any] = {
         "tags": [router.tag],
-        "operationId": f"{router.tag.lower().replace(' ', '_')}_{route.handler.__name__}",
+        "operationId": name_of(route.handler),
         "summary": summary.rstrip("."),
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
@@ -102,3 +102,9 @@ def operation(router: Router, route: Route, schema: Any) -> dict[str, Any]:
     if not route.needs_key:
         found["security"] = []
     return found
+
+
+def name_of(handler: Handler) -> str:
+    """A handler's name and the noun it belongs to, e.g. `vaults_credentials_create`."""
+    room = handler.__module__.removeprefix("agentstead.").removeprefix("resources.")
+    return f"{room}.{handler.__name__}".replace(".", "_")

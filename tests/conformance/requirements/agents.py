@@ -1,6 +1,6 @@
 """Agents and their versions."""
 
-from tests.conformance.requirements.requirement import CLIENTS, SDK, Requirement
+from tests.conformance.requirements.requirement import CLIENTS, OWN, SDK, Requirement
 
 REQUIREMENTS = {
     "life": Requirement(
@@ -27,6 +27,11 @@ REQUIREMENTS = {
     "unknown": Requirement("wire §1.5", "An unknown agent or version is a 404."),
     "unknown-model": Requirement(
         "clients rule 26", "A model that nothing serves is a 400 that lists what there is.", CLIENTS
+    ),
+    "model-settings": Requirement(
+        "wire §2.2",
+        "A speed, a region or an effort that the model does not have is a 400.",
+        OWN,
     ),
     "models": Requirement(
         "wire §2.2",

@@ -22,6 +22,16 @@ REQUIREMENTS = {
         "Unknown routes and methods answer in the API's shape.",
         SDK,
     ),
+    "methods": Requirement(
+        "wire §1.1, §1.5",
+        "HEAD is GET without a body; any other method is a 405 in the API's shape that lists what there is.",
+        OWN,
+    ),
+    "betas": Requirement(
+        "wire §1.2, traps 3, 4, clients rule 30",
+        "Names of betas may be missing, doubled or unknown.",
+        CLIENTS,
+    ),
     "broken-bodies": Requirement("wire §1.5", "What is not JSON, or not an object, is a 400."),
     "too-large": Requirement("wire §1.1", "A body beyond the limit is a 413, however it is sent."),
     "empty-body": Requirement(

@@ -9,6 +9,9 @@ REQUIREMENTS = {
         SDK,
     ),
     "primary-stays": Requirement("wire §9.4", "The primary thread cannot be archived."),
+    "filter": Requirement(
+        "wire §9.4", "A list of threads can be filtered by status, and its pages are full."
+    ),
     "log": Requirement("wire §9.4, trap 33", "A thread's log can be listed and followed.", SDK),
     "unknown": Requirement("wire §9.4", "An unknown thread is a 404."),
     "children": Requirement(
