@@ -180,7 +180,7 @@ def locks_hold_no_addresses(root: Path) -> Iterator[str]:
 def no_paths_of_one_machine(root: Path) -> Iterator[str]:
     """Nothing names a folder that exists on its author's machine only."""
     local = re.compile(
-        rf"{re.escape(str(root))}/|(?<![\w.~$}}-])/(?:home|Users)/[a-z][\w-]*/|(?<![\w.])/work/"
+        rf"{re.escape(str(root))}/|(?<![\w.~$}}-])/(?:home|Users)/[a-z][\w-]*/|(?<![\w.}}])/work/"
     )
     for suffix in (".py", ".md", ".toml", ".sql", ".lock", ".yaml", ".cfg"):
         for path in files(root, suffix):

@@ -19,7 +19,8 @@ AgentsteadError
 └── LeaseLost          nobody's: another worker carries on
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class AgentsteadError(Exception):
@@ -37,10 +38,18 @@ class Refusal(AgentsteadError):
     wire_type: ClassVar[str] = "invalid_request_error"
     should_retry: ClassVar[bool | None] = None
 
-    def __init__(self, message: str | None = None, *, code: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        code: str | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         """Goes to `error.details.error_code`."""
+        self.details = details or {}
+        """What else goes to `error.details`."""
 
 
 class Invalid(Refusal):

@@ -100,6 +100,23 @@ class Settings(BaseSettings):
     retry_first_seconds: float = 0.5
     retry_max_seconds: float = 30.0
 
+    # self-hosted environments
+    work_ack_seconds: float = Field(default=300.0, gt=0)
+    """From taking a work item to its first heartbeat: hosts start machines and install things."""
+    work_lease_seconds: int = Field(default=300, ge=1)
+    """From one heartbeat of a work item to the next, for workers that ask for no other time."""
+    work_lease_min_seconds: int = Field(default=10, ge=1)
+    work_lease_max_seconds: int = Field(default=600, ge=1)
+    """What a worker asks for is brought between these two."""
+    work_stop_seconds: float = Field(default=300.0, gt=0)
+    """How long a worker that was asked to stop may take: it finishes its tool call first."""
+    work_token_seconds: float = Field(default=600.0, ge=0)
+    """How long the token of a work item outlives its lease, for a result that comes late."""
+    work_requeues_max: int = Field(default=3, ge=0)
+    """Workers in a row that may end without answering the same calls, before the session says so."""
+    work_requeue_first_seconds: float = Field(default=1.0, ge=0)
+    """Wait before a session is offered again; five times as long each time."""
+
     # sandbox limits (defaults of every environment)
     sandbox_memory_bytes: int = 1 << 30
     sandbox_processes_max: int = 256

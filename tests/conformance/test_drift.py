@@ -13,6 +13,11 @@ from anthropic.types.beta import (
     BetaManagedAgentsSession,
     BetaModelInfo,
 )
+from anthropic.types.beta.environments import (
+    BetaSelfHostedWork,
+    BetaSelfHostedWorkHeartbeatResponse,
+    BetaSelfHostedWorkQueueStats,
+)
 from anthropic.types.beta.sessions import (
     BetaManagedAgentsSessionEvent,
     BetaManagedAgentsSessionThread,
@@ -28,6 +33,7 @@ from tests.conformance.requirements import requirement
 from tests.conformance.sdk_surface import Method, constants, members, methods
 from tests.support.mcp_servers import mcp_serving
 from tests.support.server import MODEL, Running, serving
+from tests.support.waiting import until
 
 METHODS = methods()
 TOOLSET = "agent_toolset_20260401"
@@ -207,7 +213,38 @@ async def run(server: Running, mcp_url: str) -> list[tuple[Any, Any]]:
         last = [event.to_dict(mode="json") async for event in stream]
     found.append((list[BetaManagedAgentsStreamSessionEvents], last))
     await ask(BetaModelInfo, "GET", "/v1/models")
+    await run_hosted(ask, agent["id"])
     return found
+
+
+async def run_hosted(ask: Any, agent_id: str) -> None:
+    """The same on a self-hosted environment, whose worker this is."""
+    mine = {"name": "h", "config": {"type": "self_hosted"}}
+    place = await ask(BetaEnvironment, "POST", "/v1/environments", mine)
+    new = {
+        "agent": agent_id,
+        "environment_id": place["id"],
+        "initial_events": [
+            {"type": "user.message", "content": [{"type": "text", "text": "work"}]},
+        ],
+    }
+    made = await ask(BetaManagedAgentsSession, "POST", "/v1/sessions", new)
+    queue, path = f"/v1/environments/{place['id']}/work", f"/v1/sessions/{made['id']}"
+    item = await ask(BetaSelfHostedWork, "GET", f"{queue}/poll?block_ms=999")
+    await ask(BetaSelfHostedWork, "POST", f"{queue}/{item['id']}/ack")
+    beat = f"{queue}/{item['id']}/heartbeat?expected_last_heartbeat=NO_HEARTBEAT"
+    await ask(BetaSelfHostedWorkHeartbeatResponse, "POST", beat)
+    await ask(BetaSelfHostedWorkQueueStats, "GET", f"{queue}/stats")
+
+    async def reads() -> Any:
+        listed = await ask(BetaManagedAgentsSessionEvent, "GET", f"{path}/events")
+        return [one for one in listed["data"] if one.get("name") == "read"]
+
+    (read,) = await until(reads)
+    content = [{"type": "text", "text": "x"}]
+    result = {"type": "user.tool_result", "tool_use_id": read["id"], "content": content}
+    await ask(BetaManagedAgentsSessionEvent, "POST", f"{path}/events", {"events": [result]})
+    await ask(BetaSelfHostedWork, "GET", queue)
 
 
 def answers(kind: str, call_id: str) -> dict[str, Any]:

@@ -96,11 +96,14 @@ async def test_a_wrong_environment_is_refused(server: Running) -> None:
 
 
 @requirement("environments:self-hosted")
-async def test_self_hosted_is_stored_and_not_yet_usable(client: Any, agent: Any) -> None:
+async def test_self_hosted_is_stored_and_echoed(client: Any, agent: Any) -> None:
     made = await client.beta.environments.create(name="mine", config={"type": "self_hosted"})
     assert made.config.to_dict() == {"type": "self_hosted"}
-    with pytest.raises(anthropic.BadRequestError, match="not available on this server yet"):
-        await client.beta.sessions.create(agent=agent.id, environment_id=made.id)
+    session = await client.beta.sessions.create(agent=agent.id, environment_id=made.id)
+    assert (session.environment_id, session.resources) == (made.id, [])
+    file: Any = {"type": "file", "file_id": "file_none"}
+    with pytest.raises(anthropic.BadRequestError, match="not supported for self_hosted"):
+        await client.beta.sessions.create(agent=agent.id, environment_id=made.id, resources=[file])
 
 
 @requirement("environments:limited-servers")

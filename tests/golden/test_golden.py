@@ -139,14 +139,39 @@ def two_threads(talk: Told):
     talk.show("the other thread is done")
 
 
+def self_hosted(talk: Told):
+    talk.message("begin")
+    talk.answer(use("bash", n=1), use("write", n=2), use("read", n=3), use("nothing", n=4))
+    talk.show("the model calls a shell, asks to write, reads, and names a tool that is not there")
+    bash, write, read = talk.uses()
+    talk.ran(bash)
+    talk.show("the worker answers one of three")
+    talk.confirm(write)
+    talk.show("the client allows the other, which the worker now runs")
+    talk.ran(read)
+    talk.ran(write)
+    talk.ran(write, "once more")
+    talk.show("the worker answers the rest, one of them twice")
+    talk.answer(use("edit", n=5))
+    talk.show("the model asks to edit")
+    talk.confirm(talk.uses()[0], "deny")
+    talk.show("the client denies it: no worker is needed")
+    talk.answer(use("bash", n=6))
+    talk.interrupt()
+    talk.show("the client interrupts while the worker runs a call")
+
+
 CHOREOGRAPHIES = (
-    normal_turn, asks, interrupt, retry, refusal, messages_while_running, two_threads,
+    normal_turn, asks, interrupt, retry, refusal, messages_while_running, two_threads, self_hosted,
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("choreography", CHOREOGRAPHIES, ids=lambda each: each.__name__)
 def test_it_is_as_it_was(choreography):
-    talk = Told(child=choreography is two_threads)
+    talk = Told(
+        child=choreography is two_threads,
+        environment="self_hosted" if choreography is self_hosted else "cloud",
+    )
     choreography(talk)
     path = HERE / f"{choreography.__name__}.jsonl"
     text = "\n".join(talk.lines) + "\n"

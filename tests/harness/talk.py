@@ -38,7 +38,9 @@ class Numbered:
 class Talk:
     """One session's log and state."""
 
-    def __init__(self, *, child: bool = False, attempts: int = 0) -> None:
+    def __init__(
+        self, *, child: bool = False, attempts: int = 0, environment: str = "cloud"
+    ) -> None:
         self.clock = ManualClock(1_900_000_000.0)
         self.ids = Numbered()
         self.stamp = Stamp(self.clock, self.ids)
@@ -46,7 +48,7 @@ class Talk:
             session_id="sesn_1",
             primary_id=PRIMARY,
             agent=agent(MAIN),
-            environment={"type": "environment"},
+            environment={"type": "environment", "config": {"type": environment}},
             created_at=self.clock.now(),
             offered=TOOLS_OFFERED,
             attempts=attempts,
@@ -118,6 +120,14 @@ class Talk:
             thread and thread.id,
             custom_tool_use_id=call_id,
             content=content,
+        )
+
+    def ran(self, call_id: str, text: str = "done there") -> str:
+        """A self-hosted worker gives a result."""
+        thread = self.state.owner_of(call_id)
+        content = [{"type": "text", "text": text}]
+        return self.queue(
+            "user.tool_result", thread and thread.id, tool_use_id=call_id, content=content
         )
 
     # the worker

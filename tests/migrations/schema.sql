@@ -62,6 +62,18 @@ CREATE TABLE public.call_starts (
     started_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.environment_keys (
+    id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    environment_id text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL,
+    hash text NOT NULL COLLATE pg_catalog."C",
+    prefix text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_used_at timestamp with time zone,
+    revoked_at timestamp with time zone
+);
+
 CREATE TABLE public.environments (
     id text NOT NULL COLLATE pg_catalog."C",
     workspace_id text NOT NULL COLLATE pg_catalog."C",
@@ -233,6 +245,51 @@ CREATE TABLE public.vaults (
     archived_at timestamp with time zone
 );
 
+CREATE TABLE public.work (
+    id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    environment_id text NOT NULL COLLATE pg_catalog."C",
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    state text NOT NULL,
+    cause text NOT NULL,
+    metadata json DEFAULT '{}'::json NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    available_at timestamp with time zone NOT NULL,
+    polled_at timestamp with time zone,
+    worker_id text,
+    acknowledged_at timestamp with time zone,
+    started_at timestamp with time zone,
+    heartbeat_at timestamp with time zone,
+    heartbeat_before timestamp with time zone,
+    heartbeat_by text,
+    ttl_seconds integer,
+    lease_until timestamp with time zone,
+    lapses integer DEFAULT 0 NOT NULL,
+    lapsed_for text,
+    stop_requested_at timestamp with time zone,
+    stopped_at timestamp with time zone,
+    reason text
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.work_pollers (
+    environment_id text NOT NULL COLLATE pg_catalog."C",
+    worker_id text NOT NULL,
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    seen_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.work_tokens (
+    hash text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    work_id text NOT NULL COLLATE pg_catalog."C",
+    environment_id text NOT NULL COLLATE pg_catalog."C",
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    created_at timestamp with time zone NOT NULL,
+    until timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.workers (
     owner text NOT NULL COLLATE pg_catalog."C",
     number integer NOT NULL,
@@ -280,6 +337,12 @@ ALTER TABLE ONLY public.blobs
 ALTER TABLE ONLY public.call_starts
     ADD CONSTRAINT call_starts_pkey PRIMARY KEY (call_id);
 
+ALTER TABLE ONLY public.environment_keys
+    ADD CONSTRAINT environment_keys_hash_key UNIQUE (hash);
+
+ALTER TABLE ONLY public.environment_keys
+    ADD CONSTRAINT environment_keys_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.environments
     ADD CONSTRAINT environments_pkey PRIMARY KEY (id);
 
@@ -322,6 +385,15 @@ ALTER TABLE ONLY public.vault_credentials
 ALTER TABLE ONLY public.vaults
     ADD CONSTRAINT vaults_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.work
+    ADD CONSTRAINT work_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.work_pollers
+    ADD CONSTRAINT work_pollers_pkey PRIMARY KEY (environment_id, worker_id);
+
+ALTER TABLE ONLY public.work_tokens
+    ADD CONSTRAINT work_tokens_pkey PRIMARY KEY (hash);
+
 ALTER TABLE ONLY public.workers
     ADD CONSTRAINT workers_number_key UNIQUE (number);
 
@@ -340,6 +412,8 @@ CREATE INDEX audit_unchained ON public.audit USING btree (txid, id) WHERE (chain
 CREATE INDEX blobs_age ON public.blobs USING btree (created_at);
 
 CREATE INDEX call_starts_session ON public.call_starts USING btree (session_id);
+
+CREATE INDEX environment_keys_environment ON public.environment_keys USING btree (environment_id, created_at, id);
 
 CREATE INDEX environments_page ON public.environments USING btree (workspace_id, created_at, id);
 
@@ -373,6 +447,20 @@ CREATE UNIQUE INDEX vault_credentials_place ON public.vault_credentials USING bt
 
 CREATE INDEX vaults_page ON public.vaults USING btree (workspace_id, created_at, id);
 
+CREATE INDEX work_leases ON public.work USING btree (lease_until) WHERE (state = ANY (ARRAY['starting'::text, 'active'::text, 'stopping'::text]));
+
+CREATE UNIQUE INDEX work_live ON public.work USING btree (session_id) WHERE (state <> 'stopped'::text);
+
+CREATE INDEX work_page ON public.work USING btree (workspace_id, environment_id, created_at, id);
+
+CREATE INDEX work_queue ON public.work USING btree (environment_id, created_at, id) WHERE (state = 'queued'::text);
+
+CREATE INDEX work_session ON public.work USING btree (session_id, created_at, id);
+
+CREATE INDEX work_tokens_until ON public.work_tokens USING btree (until);
+
+CREATE INDEX work_tokens_work ON public.work_tokens USING btree (work_id);
+
 ALTER TABLE ONLY public.agent_versions
     ADD CONSTRAINT agent_versions_agent_id_fkey FOREIGN KEY (agent_id) REFERENCES public.agents(id) ON DELETE CASCADE;
 
@@ -387,6 +475,9 @@ ALTER TABLE ONLY public.api_keys
 
 ALTER TABLE ONLY public.blobs
     ADD CONSTRAINT blobs_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.environment_keys
+    ADD CONSTRAINT environment_keys_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
 
 ALTER TABLE ONLY public.environments
     ADD CONSTRAINT environments_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
@@ -420,3 +511,12 @@ ALTER TABLE ONLY public.vault_credentials
 
 ALTER TABLE ONLY public.vaults
     ADD CONSTRAINT vaults_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.work_pollers
+    ADD CONSTRAINT work_pollers_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.work_tokens
+    ADD CONSTRAINT work_tokens_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.work
+    ADD CONSTRAINT work_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);

@@ -29,14 +29,23 @@ def result(call_id: str, **more: Any) -> dict[str, Any]:
 def desk(
     status: str = "idle", reason: str | None = None, *, waits: tuple[str, ...] = (), **more: Any
 ) -> Desk:
-    """A session with these open asks; `sevt_ask*` are confirmations, `sevt_own*` custom tools."""
+    """A session with these open asks: confirmations, custom tools, and tools that a worker runs.
+
+    `hosted`: on a self-hosted environment.
+    """
     calls = {
-        "sevt_ask1": ("agent.tool_use", "ask"),
-        "sevt_ask2": ("agent.tool_use", "ask"),
-        "sevt_own1": ("agent.custom_tool_use", None),
-        "sevt_done": ("agent.tool_use", "ask"),
-        "sevt_ran": ("agent.tool_use", "allow"),
+        "sevt_ask1": ("agent.tool_use", "ask", "bash"),
+        "sevt_ask2": ("agent.tool_use", "ask", "write"),
+        "sevt_own1": ("agent.custom_tool_use", None, "lookup"),
+        "sevt_run1": ("agent.tool_use", "allow", "bash"),
+        "sevt_run2": ("agent.tool_use", "allow", "read"),
+        "sevt_done": ("agent.tool_use", "ask", "bash"),
+        "sevt_ran": ("agent.tool_use", "allow", "bash"),
+        "sevt_web": ("agent.tool_use", "allow", "web_fetch"),
     }
+    kinds = {"own": "custom", "run": "tool"}
+    waiting = {name: kinds.get(name[5:8], "confirmation") for name in waits}
+    hosted = more.pop("hosted", False)
     facts: dict[str, Any] = {
         "session_id": "sesn_1",
         "workspace_id": "wrkspc_1",
@@ -46,20 +55,25 @@ def desk(
         "primary_thread_id": MAIN,
         "threads": {MAIN: "idle", "sthr_over": "terminated"},
         "calls": {
-            name: CallFacts(name, kind, permission, MAIN, open=name in waits)
-            for name, (kind, permission) in calls.items()
+            name: CallFacts(name, kind, tool, permission, MAIN, waiting.get(name))
+            for name, (kind, permission, tool) in calls.items()
         },
         "open_asks": tuple(
-            Ask(name, "custom" if "own" in name else "confirmation", MAIN) for name in waits
+            Ask(name, kind, MAIN, kind == "confirmation" and hosted)
+            for name, kind in waiting.items()
         ),
-        "environment": {"config": {"type": "cloud"}},
+        "environment": {"config": {"type": "self_hosted" if hosted else "cloud"}},
         **more,
     }
     return Desk(**facts)
 
 
-def waiting(*calls: str) -> Desk:
-    return desk("idle", "requires_action", waits=calls)
+def waiting(*calls: str, **more: Any) -> Desk:
+    return desk("idle", "requires_action", waits=calls, **more)
+
+
+def ran(call_id: str, **more: Any) -> dict[str, Any]:
+    return {"type": "user.tool_result", "tool_use_id": call_id, **more}
 
 
 def decide(at: Desk, *events: dict[str, Any], system_allowed: bool = True) -> Decision:
@@ -208,6 +222,53 @@ def test_a_tool_result_needs_a_self_hosted_environment() -> None:
     assert refusal(waiting("sevt_ask1"), event).startswith(
         "events.0.type: user.tool_result is only"
     )
+
+
+# work queue §1.7: results of a self-hosted worker, one at a time.
+def test_a_workers_results_resolve_one_call_after_the_other() -> None:
+    at = waiting("sevt_run1", "sevt_run2", hosted=True)
+    content = [{"type": "text", "text": "ok"}]
+    first = decide(at, ran("sevt_run1", content=content, is_error=False))
+    assert queued(first) == ["user.tool_result"]
+    assert not first.starts_work
+    assert first.echoes[0] == {
+        "id": "sevt_new0", "type": "user.tool_result", "tool_use_id": "sevt_run1",
+        "content": content, "is_error": False, "session_thread_id": None, "processed_at": NOW,
+    }  # fmt: skip
+    assert decide(at, ran("sevt_run1"), ran("sevt_run2")).starts_work
+
+
+# wire, trap 41: resent results are no-ops.
+def test_a_workers_second_result_has_no_effect() -> None:
+    at = waiting("sevt_run1", "sevt_run2", hosted=True)
+    assert queued(decide(at, ran("sevt_run1"), ran("sevt_run1"))) == ["user.tool_result"]
+    assert queued(decide(at, ran("sevt_ran"))) == []
+    assert queued(decide(at, INTERRUPT, ran("sevt_run1"))) == ["user.interrupt"]
+
+
+# wire §7.10: the confirmation comes first, and a deny needs no worker.
+def test_a_worker_waits_for_the_confirmation() -> None:
+    at = waiting("sevt_ask1", hosted=True)
+    assert "waits for a user.tool_confirmation first" in refusal(at, ran("sevt_ask1"))
+    allowed = decide(at, allow("sevt_ask1"))
+    assert queued(allowed) == ["user.tool_confirmation"]
+    assert not allowed.starts_work
+    both = decide(at, allow("sevt_ask1"), ran("sevt_ask1"))
+    assert queued(both) == ["user.tool_confirmation", "user.tool_result"]
+    assert both.starts_work
+    assert queued(decide(at, allow("sevt_ask1"), allow("sevt_ask1"))) == ["user.tool_confirmation"]
+    denied = decide(at, {**allow("sevt_ask1"), "result": "deny"}, ran("sevt_ask1"))
+    assert queued(denied) == ["user.tool_confirmation"]
+    assert denied.starts_work
+    assert "waits for answers" in refusal(at, allow("sevt_ask1"), MESSAGE)
+
+
+@pytest.mark.parametrize(
+    ("call", "why"),
+    [("sevt_web", "the platform runs it"), ("sevt_own1", "user.custom_tool_result")],
+)
+def test_a_worker_answers_only_for_its_own_tools(call: str, why: str) -> None:
+    assert why in refusal(waiting("sevt_run1", hosted=True), ran(call))
 
 
 def test_outcomes_are_refused_by_name() -> None:

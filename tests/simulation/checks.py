@@ -7,6 +7,8 @@ run has left behind. Each raises `Violation`. `test_checks_bite.py` proves for e
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+from agentstead.harness.place import HANDS
+from agentstead.wire.environment import self_hosted
 from agentstead.worker.derive import derive
 from agentstead.worker.load import from_record
 from tests.simulation import order
@@ -118,7 +120,7 @@ class Watch:
         for entry in entries:
             reason = entry.payload.get("stop_reason") or {}
             if entry.type == "session.status_idle" and reason["type"] == "requires_action":
-                again = set(reason["event_ids"]) & session.settled_calls()
+                again = set(reason["event_ids"]) & answered_calls(session)
                 demand(not again, f"an idle lists calls that are answered: {sorted(again)}")
 
     def row_repeats_the_log(self, session) -> None:
@@ -167,8 +169,12 @@ def every_use_is_answered_once(world) -> None:
     """
     for session in world.log.sessions.values():
         results: Counter[str] = Counter()
+        from_clients: Counter[str] = Counter()
         for event in session.events:
             call = answers(event)
+            if call and event.type.startswith("user."):
+                from_clients[call] += 1
+                demand(from_clients[call] == 1, f"two answers of clients to {call} were taken in")
             if call and not (event.type.startswith("user.") and results[call]):
                 results[call] += 1
         waiting = {ask.id for ask in session.row.asks}
@@ -195,15 +201,41 @@ def tools_ran_at_most_once(world) -> None:
     """And only those that were allowed to."""
     twice = [call for call, count in world.sandbox.executed.items() if count > 1]
     demand(not twice, f"executed twice: {twice}")
-    allowed = set()
+    allowed, elsewhere = set(), set()
     for session in world.log.sessions.values():
         for event in session.events:
             if event.type == "agent.tool_use" and event.payload["evaluated_permission"] == "allow":
                 allowed.add(event.id)
             if event.type == "user.tool_confirmation" and event.payload["result"] == "allow":
                 allowed.add(event.payload["tool_use_id"])
+            if event.type == "agent.tool_use" and hosted(session):
+                elsewhere.add(event.id)
     wild = set(world.sandbox.executed) - allowed
     demand(not wild, f"executed without permission: {wild}")
+    ours = set(world.sandbox.executed) & elsewhere
+    demand(not ours, f"executed here instead of by the self-hosted worker: {ours}")
+
+
+def answered_calls(session) -> set[str]:
+    """Calls with an answer in log or inbox; what is allowed to a self-hosted worker still waits."""
+    entries = [*session.events, *session.inbox]
+    allowed = {
+        entry.payload["tool_use_id"]
+        for entry in entries
+        if entry.type == "user.tool_confirmation" and entry.payload["result"] == "allow"
+    }
+    elsewhere = {
+        entry.id
+        for entry in session.events
+        if entry.type == "agent.tool_use" and entry.payload["name"] in HANDS and hosted(session)
+    }
+    resulted = {call for entry in entries if (call := answers(entry))}
+    return resulted | (session.settled_calls() - (allowed & elsewhere))
+
+
+def hosted(session) -> bool:
+    """Whether a self-hosted worker runs its tools."""
+    return self_hosted(session.row.environment)
 
 
 def requests_were_valid(world) -> None:
@@ -221,7 +253,8 @@ def log_folds_to_the_row(world) -> None:
 def events_are_in_order(world) -> None:
     """The choreography of wire §7.10."""
     for session in world.log.sessions.values():
-        for complaint in order.complaints(session.row.primary_thread_id, session.events):
+        primary, events = session.row.primary_thread_id, session.events
+        for complaint in order.complaints(primary, events, hosted=hosted(session)):
             raise Violation(f"{session.row.id}: {complaint}")
 
 

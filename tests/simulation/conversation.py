@@ -2,7 +2,7 @@
 
 CALL_NAMES = ("tool_use_id", "custom_tool_use_id")
 USES = ("agent.tool_use", "agent.custom_tool_use")
-RESULTS = ("agent.tool_result", "user.custom_tool_result")
+RESULTS = ("agent.tool_result", "user.custom_tool_result", "user.tool_result")
 SAID = ("user.message", "agent.message", "agent.thread_message_received")
 
 

@@ -1,8 +1,14 @@
 """What the simulated door lets in: the rules of wire §7.2, as pure decisions on a desk."""
 
 from agentstead.errors import Invalid
+from agentstead.log.asks import remaining
 from agentstead.log.log import Decision, Desk, Incoming
 
+AWAITED = {
+    "user.tool_confirmation": "confirmation",
+    "user.custom_tool_result": "custom",
+    "user.tool_result": "tool",
+}
 NOTHING = Decision((), False)
 
 
@@ -43,9 +49,12 @@ def answer(incoming: Incoming, call_id: str):
         facts = desk.calls.get(call_id)
         if facts is None:
             raise Invalid("events.0.tool_use_id: there is no such call.")
-        if not facts.open:
+        if facts.awaits != AWAITED[incoming.type]:
             return NOTHING
+        (ask,) = remaining(
+            [ask for ask in desk.open_asks if ask.id == call_id], [incoming.payload]
+        ) or (None,)
         rest = [ask for ask in desk.open_asks if ask.id != call_id]
-        return Decision((incoming,), desk.status == "idle" and not rest)
+        return Decision((incoming,), desk.status == "idle" and not rest and ask is None)
 
     return decide

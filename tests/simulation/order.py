@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from agentstead.harness.place import HANDS
+
 INPUT = (
     "user.message",
     "user.interrupt",
@@ -28,16 +30,19 @@ class ThreadSeen:
     open: dict[str, bool] = field(default_factory=dict)
     """Call without a result → whether it waits for the client."""
     interrupted: bool = False
+    hosted: bool = False
+    elsewhere: set[str] = field(default_factory=set)
+    """Calls that a self-hosted worker runs."""
 
 
-def complaints(primary_id: str, events) -> Iterator[str]:
-    """Everything out of order, in words."""
-    session, threads, before = "idle", {primary_id: ThreadSeen()}, []
+def complaints(primary_id: str, events, *, hosted: bool = False) -> Iterator[str]:
+    """Everything out of order, in words; `hosted`: on a self-hosted environment."""
+    session, threads, before = "idle", {primary_id: ThreadSeen(hosted=hosted)}, []
     known: list[str] = []
     input_since_idle = True
     for event in events:
         where = f"event {event.seq} {event.type}"
-        thread = threads.setdefault(event.thread_id, ThreadSeen())
+        thread = threads.setdefault(event.thread_id, ThreadSeen(hosted=hosted))
         if event.type in INPUT or event.type == "agent.thread_message_received":
             input_since_idle = True
         elif not input_since_idle and event.type not in OTHERS:
@@ -105,8 +110,11 @@ def thread_order(event, thread, threads, known) -> Iterator[str]:
             yield "the model's words after an interrupt"
         if kind in USES:
             known.append(event.id)
-            asks = event.payload.get("evaluated_permission") == "ask"
-            thread.open[event.id] = asks or kind == "agent.custom_tool_use"
+            permission = event.payload.get("evaluated_permission")
+            if thread.hosted and event.payload["name"] in HANDS and permission != "deny":
+                thread.elsewhere.add(event.id)
+            mine = kind == "agent.custom_tool_use" or event.id in thread.elsewhere
+            thread.open[event.id] = permission == "ask" or mine
     elif kind == "user.message" and thread.open:
         yield f"a message between {list(thread.open)} and their results"
     elif kind == "user.interrupt":
@@ -153,6 +161,6 @@ def answer_order(event, threads) -> Iterator[str]:
     if owner is None:
         yield f"answers {call}, which is not open"
     elif event.type == "user.tool_confirmation":
-        owner.open[call] = False
+        owner.open[call] = call in owner.elsewhere and event.payload["result"] == "allow"
     else:
         del owner.open[call]

@@ -12,7 +12,7 @@ def by_seed(seed: int, doubles: Doubles = PLAIN) -> SimWorld:
     rng = Random(f"scenario {seed}")
     return SimWorld(
         seed,
-        Drawn(rng),
+        Drawn(rng, Random(f"hosted {seed}")),
         Swarm(rng),
         doubles,
         workers=rng.choice((1, 2, 3)),

@@ -11,6 +11,7 @@ from agentstead.testing.fake_sandbox import Behaviour
 from agentstead.testing.script import Answer, cut, fail, in_turn, refuse, say, thinking, use
 from agentstead.wire.events.stored import Event
 from tests.simulation.actors import Client, Habits
+from tests.simulation.hands import Hands, Skill
 
 ALLOW = {"type": "always_allow"}
 ASK = {"type": "always_ask"}
@@ -80,6 +81,8 @@ class Scenario:
     """Up to so many seconds for a port call."""
     rate_stop: float = 0.0
     rate_loss: float = 0.0
+    skill: Skill | None = None
+    """With one, a self-hosted worker runs the tools."""
 
     def models(self, world):
         """Sources of the scripts by model name."""
@@ -90,13 +93,19 @@ class Scenario:
     async def begin(self, world):
         """Create the session; its client."""
         client = await a_session(
-            world, self.habits, list(self.texts), child=bool(self.child_answers)
+            world, self.habits, list(self.texts), child=bool(self.child_answers), skill=self.skill
         )
         return [client]
 
 
-async def a_session(world, habits: Habits, texts, *, child: bool, workspace: str = "wrkspc_a"):
-    """A session whose first message comes with its creation; with a child thread when asked for."""
+async def a_session(
+    world, habits: Habits, texts, *, child: bool, workspace: str = "wrkspc_a", skill=None
+):
+    """A session whose first message comes with its creation; with a child thread when asked for.
+
+    With a `skill` it is on a self-hosted environment.
+    """
+    where = "self_hosted" if skill else "cloud"
     ids, now = world.ids, world.clock.now()
     session_id, primary = ids.new("sesn"), ids.new("sthr")
     event_id = ids.new("sevt")
@@ -111,7 +120,7 @@ async def a_session(world, habits: Habits, texts, *, child: bool, workspace: str
             agent_version=1,
             agent=agent(MAIN),
             environment_id="env_1",
-            environment={"type": "environment", "id": "env_1", "config": {"type": "cloud"}},
+            environment={"type": "environment", "id": "env_1", "config": {"type": where}},
             title=None,
             metadata={},
             resources=(),
@@ -124,6 +133,8 @@ async def a_session(world, habits: Habits, texts, *, child: bool, workspace: str
         entries = child_begins(world, primary, now)
         await world.log.change(workspace, session_id, lambda _: Change({}, entries))
     client = Client(world, workspace, session_id, habits, texts[1:])
+    if skill:
+        world.loop.create_task(Hands(client, skill).run())
     client.accepted.append(event_id)
     return client
 
@@ -231,14 +242,46 @@ GOLDEN = (
         habits=Habits(gap_seconds=4.0, interrupts=1, all_threads=True, silent=1.0),
         stable=False,
     ),
+    Scenario(
+        "self-hosted",
+        (
+            say("I look.", use("bash", n=1), use("read", n=2), use("nothing", n=3)),
+            say(use("write", n=4), use("lookup", n=5), use("bash", n=6)),
+            say("Done."),
+        ),
+        habits=replace(AFTER, late_seconds=2.0),
+        skill=Skill(),
+    ),
+    Scenario(
+        "self-hosted, denied",
+        (say(use("write", n=1)), say(use("bash", n=2)), say("Done.")),
+        habits=replace(AFTER, deny=1.0),
+        skill=Skill(twice=1.0),
+    ),
+    Scenario(
+        "self-hosted, worker dies",
+        (say(use("bash", n=1), use("write", n=2)), say(use("grep", n=3)), say("Done.")),
+        habits=Habits(gap_seconds=4.0, interrupts=1, deny=0.0),
+        stable=False,
+        skill=Skill(dies=0.5, twice=0.5),
+    ),
+    Scenario(
+        "two threads, self-hosted",
+        (say(use("bash", n=1), use("lookup", n=2)), say("Done.")),
+        child_answers=(say(use("write", n=11), use("bash", n=12)), say("My part is done.")),
+        habits=AFTER,
+        skill=Skill(),
+    ),
 )
 
 
 class Drawn:
     """A scenario drawn from the seed: everything that can vary does."""
 
-    def __init__(self, rng: Random) -> None:
+    def __init__(self, rng: Random, hosted: Random | None = None) -> None:
+        """`hosted` draws what concerns self-hosted workers, where they are to be drawn at all."""
         self.rng = rng
+        self.hosted = hosted
         self.name = "drawn"
         self.sessions = rng.choice((1, 1, 2, 3))
         self.child = rng.random() < 0.3
@@ -283,9 +326,29 @@ class Drawn:
             texts = [f"message {number}" for number in range(self.rng.choice((1, 2, 3, 5)))]
             workspace = self.rng.choice(("wrkspc_a", "wrkspc_b"))
             clients.append(
-                await a_session(world, habits, texts, child=self.child, workspace=workspace)
+                await a_session(
+                    world,
+                    habits,
+                    texts,
+                    child=self.child,
+                    workspace=workspace,
+                    skill=self.skill(),
+                )
             )
         return clients
+
+    def skill(self) -> Skill | None:
+        """One session in four is on a self-hosted environment."""
+        rng = self.hosted
+        if rng is None or rng.random() >= 0.25:
+            return None
+        return Skill(
+            seconds=rng.choice((0.1, 2.0, 8.0)),
+            dies=rng.choice((0.0, 0.3)),
+            away_seconds=rng.choice((1.0, 20.0)),
+            twice=rng.choice((0.0, 0.5)),
+            failed=rng.choice((0.0, 0.3)),
+        )
 
     def source(self, request) -> Answer:
         """An answer that depends on nothing but chance, but ends in the end."""

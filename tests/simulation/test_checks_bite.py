@@ -12,6 +12,7 @@ import pytest
 
 from agentstead.errors import LeaseLost
 from agentstead.harness import context, drafts, plan, state, thread
+from agentstead.log import asks
 from agentstead.log.log import Appended
 from agentstead.testing import memory_session
 from agentstead.testing.fake_sandbox import FakeSandbox
@@ -354,6 +355,38 @@ def runs_what_is_denied(patch):
     )
 
 
+def runs_what_is_elsewhere(patch):
+    """The platform runs the calls of a self-hosted worker."""
+    patch.setattr(state, "by_client", lambda environment, kind, name: kind == "custom")
+
+
+def forgets_the_worker(patch):
+    """A confirmed call of a self-hosted worker waits for nobody."""
+    awaits = property(lambda self: self.call.kind == "custom" or self.awaits_confirmation)
+    patch.setattr(thread.OpenCall, "awaits_client", awaits)
+
+
+def confirmation_is_enough(patch):
+    """The door takes an allowed call of a self-hosted worker for answered."""
+    patch.setattr(
+        asks, "after", lambda ask, confirmed, resulted: None if confirmed or resulted else ask
+    )
+
+
+class QueuesTwice(MemoryLog):
+    """Lets in every result, also of calls that have theirs."""
+
+    async def accept(self, workspace_id, session_id, call_ids, decide):
+        def anyhow(desk):
+            calls = {
+                name: replace(facts, awaits=facts.awaits or "tool")
+                for name, facts in desk.calls.items()
+            }
+            return decide(replace(desk, calls=calls))
+
+        return await super().accept(workspace_id, session_id, call_ids, anyhow)
+
+
 def idles_too_soon(patch):
     going = ("running", "rescheduling")
     busy = property(lambda self: self.status in going or self.needs_model)
@@ -398,6 +431,13 @@ BUGS = (
     Bug("thinking changed", "came back changed", forgets_thinking),
     Bug("interrupts ignored", "after an interrupt", ignores_interrupts),
     Bug("runs what is denied", "executed without permission", runs_what_is_denied),
+    Bug("runs what is elsewhere", "executed here", runs_what_is_elsewhere),
+    Bug("forgets the worker", "have no result and wait for nobody|not settled|wait for the client",
+        forgets_the_worker),
+    Bug("a confirmation is enough", "not settled|lists calls that are answered|idle while",
+        confirmation_is_enough),
+    Bug("the door takes any result", "two answers of clients",
+        doubles=Doubles(log=QueuesTwice)),
     Bug("idles too soon", "lists calls that are answered", idles_too_soon),
     Bug("idles alone", "the session is idle while|while the session is", alone),
 )  # fmt: skip

@@ -1,7 +1,8 @@
-"""Who calls: an API key and its workspace.
+"""Who calls: an API key, an environment key, or the token of a work item; and their workspace.
 
-Promises: without a live key there is no call; keys are known by their sha-256 only; a key that was
-revoked stops within `CACHE_SECONDS`; a workspace other than the key's own is refused.
+Promises: without a live key there is no call; keys are known by their sha-256 only; an API key that
+was revoked stops within `CACHE_SECONDS`, any other credential with the next request; a workspace
+other than the key's own is refused.
 """
 
 import hashlib
@@ -12,10 +13,24 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 
 from agentstead.api.ports import Services
+from agentstead.api.scopes import ENVIRONMENT_KEY, ITEM_TOKEN, Scope
 from agentstead.errors import Forbidden, Unauthenticated
 
 CACHE_SECONDS = 5.0
 CACHE_MAX = 1000
+ITEM_PREFIX = "st_"
+ENVIRONMENT_PREFIX = "sk-ant-oat01-"
+"""What programs for the hosted service expect an environment key to begin with."""
+FIND_ENVIRONMENT_KEY = """
+    select k.id, k.workspace_id, k.environment_id, null as session_id, null as work_id,
+           coalesce(e.archived_at is not null, true) as archived
+    from environment_keys k left join environments e on e.id = k.environment_id
+    where k.hash = %s and k.revoked_at is null
+"""
+FIND_ITEM = """
+    select work_id as id, workspace_id, environment_id, session_id, work_id, false as archived
+    from work_tokens where hash = %s and until > clock_timestamp()
+"""
 USED_SECONDS = 60.0
 """`last_used_at` is exact to this."""
 
@@ -28,6 +43,13 @@ class Caller:
     workspace_id: str
     source: str | None
     """The address it came from."""
+    scope: Scope | None = None
+    """What it is limited to; None: an API key, which may do everything in its workspace."""
+
+    @property
+    def credential(self) -> str:
+        """Kind and id, for messages."""
+        return f"{self.scope.kind if self.scope else 'API key'} {self.key_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +58,7 @@ class _Known:
     workspace_id: str
     hash: str
     until: float
+    scope: Scope | None = None
 
 
 def digest(secret: str) -> str:
@@ -56,14 +79,33 @@ class Keys:
         secret = presented(request)
         if secret is None:
             raise Unauthenticated
-        known = await self.find(digest(secret))
+        known = await self.limited(secret) or await self.find(digest(secret))
         if known is None:
-            raise Unauthenticated("This API key is not valid.")
+            raise Unauthenticated("This key is not valid.")
         wanted = request.headers.get("anthropic-workspace-id")
         if wanted and wanted != known.workspace_id:
             raise Forbidden("anthropic-workspace-id: This key belongs to another workspace.")
         client = request.client
-        return Caller(known.key_id, known.workspace_id, client.host if client else None)
+        source = client.host if client else None
+        return Caller(known.key_id, known.workspace_id, source, known.scope)
+
+    async def limited(self, secret: str) -> _Known | None:
+        """A live credential of a worker; never from memory, so that revoking works at once."""
+        if secret.startswith(ENVIRONMENT_PREFIX):
+            kind, sql, table = ENVIRONMENT_KEY, FIND_ENVIRONMENT_KEY, "environment_keys"
+        elif secret.startswith(ITEM_PREFIX):
+            kind, sql, table = ITEM_TOKEN, FIND_ITEM, None
+        else:
+            return None
+        row = await self.services.database.fetch_one(sql, (digest(secret),))
+        if row is None:
+            return None
+        scope = Scope(
+            kind, row["environment_id"], row["session_id"], row["work_id"], row["archived"]
+        )
+        if table is not None:
+            await self.note(row["id"], self.services.clock.monotonic(), table)
+        return _Known(row["id"], row["workspace_id"], digest(secret), 0.0, scope)
 
     async def find(self, hashed: str) -> _Known | None:
         """The live key with this hash."""
@@ -84,13 +126,13 @@ class Keys:
         await self.note(known.key_id, now)
         return known
 
-    async def note(self, key_id: str, now: float) -> None:
+    async def note(self, key_id: str, now: float, table: str = "api_keys") -> None:
         """Remember now and then when a key was used."""
         if now < self.used.get(key_id, now):
             return
         self.used[key_id] = now + USED_SECONDS
         await self.services.database.execute(
-            "update api_keys set last_used_at = %s where id = %s",
+            f"update {table} set last_used_at = %s where id = %s",  # noqa: S608 - our names
             (datetime.fromtimestamp(self.services.clock.now(), UTC), key_id),
         )
 

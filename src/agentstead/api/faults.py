@@ -31,12 +31,14 @@ class Problem:
     message: str
     code: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Beside the code."""
 
     def body(self, request_id: str) -> bytes:
         """The wire's error body."""
         error: dict[str, Any] = {"type": self.wire_type, "message": self.message}
         if self.code is not None:
-            error["details"] = {"error_code": self.code}
+            error["details"] = {"error_code": self.code, **self.details}
         whole = {"type": "error", "error": error, "request_id": request_id}
         return canonical(whole).encode("utf-8", "replace")
 
@@ -68,7 +70,7 @@ def refused(error: Refusal) -> Problem:
         headers["x-should-retry"] = str(error.should_retry).lower()
     if isinstance(error, Limited):
         headers["retry-after"] = str(RETRY_SECONDS)
-    return Problem(error.status, error.wire_type, error.message, error.code, headers)
+    return Problem(error.status, error.wire_type, error.message, error.code, headers, error.details)
 
 
 def of_framework(error: HTTPException) -> Problem:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive
 
+from agentstead.api import scopes
 from agentstead.api.auth import Caller, Keys
 from agentstead.api.downloads import Download
 from agentstead.api.faults import answered
@@ -123,9 +124,11 @@ class Router:
         """Read."""
         return self.add("GET", path, None, query=query, needs_key=needs_key)
 
-    def post(self, path: str, body: type[Shape] | None = None) -> Callable[[HandlerT], HandlerT]:
+    def post(
+        self, path: str, body: type[Shape] | None = None, *, query: tuple[str, ...] = ()
+    ) -> Callable[[HandlerT], HandlerT]:
         """Create, change, or do."""
-        return self.add("POST", path, body)
+        return self.add("POST", path, body, query=query)
 
     def upload(self, path: str, form: Fields) -> Callable[[HandlerT], HandlerT]:
         """Create from a form; the handler gets it unread, as `form`."""
@@ -175,6 +178,13 @@ def endpoint(
         query = Query(request.scope["query_string"])
         call = Call(services, caller, query, now, request.headers, request.receive)
         arguments = ids(request)
+        await scopes.check(
+            services.database,
+            caller.workspace_id,
+            caller.scope,
+            (route.method, route.path),
+            arguments,
+        )
         if route.form is not None:
             most = route.form.bytes_max(services.settings) + OVERHEAD_BYTES
             arguments["form"] = Form(request, most)

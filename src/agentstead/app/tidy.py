@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from agentstead.app.rooms import Rooms
 from agentstead.errors import Fault
 from agentstead.log.census import without_session
+from agentstead.resources.work.ending import Ending
 from agentstead.store import files
 from agentstead.telemetry import logs
 
@@ -36,10 +37,12 @@ async def tidy_for_ever(rooms: Rooms) -> None:
     while True:
         await rooms.clock.sleep(TIDY_SECONDS)
         await tidy(rooms)
+        await tidy_work(rooms)
         now = rooms.clock.monotonic()
         if now >= sweep_at:
             sweep_at = now + SWEEP_SECONDS
             await tidy_files(rooms, thoroughly=now >= look_at)
+            await tidy_work(rooms, thoroughly=True)
             if now >= look_at:
                 look_at = now + LOST_SECONDS
 
@@ -55,6 +58,17 @@ async def tidy_files(rooms: Rooms, *, thoroughly: bool) -> None:
             log.info("bodies deleted", bodies=deleted)
     except (Fault, OSError) as fault:
         log.warning("files could not be tidied up", error=str(fault))
+
+
+async def tidy_work(rooms: Rooms, *, thoroughly: bool = False) -> None:
+    """Take back work whose holders were lost; `thoroughly`: forget what has long been over."""
+    ending = Ending(rooms.database, rooms.log, rooms.settings, rooms.clock, rooms.ids)
+    try:
+        await ending.lapse()
+        if thoroughly:
+            await ending.forget()
+    except Fault as fault:
+        log.warning("work could not be tidied up", error=fault.message)
 
 
 async def tidy(rooms: Rooms) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from agentstead.harness.permission import BUILTINS, builtin_policy
 from agentstead.harness.thread import Item, Thread
+from agentstead.wire.environment import self_hosted
 
 CACHE = {"type": "ephemeral"}
 NO_OUTPUT = "(no output)"
@@ -27,6 +28,12 @@ You work in a sandbox of your own: a Linux system where you are the user `agent`
 rights. Your working directory is /workspace; it and everything in it stays until the session ends. \
 /mnt/user and /tmp are writable too. Put what you want to hand over into /mnt/session/outputs. The \
 sandbox has no network: connections fail, and downloads are not possible."""
+
+WORKER_NOTE = """\
+Your tools bash, read, write, edit, glob and grep run on a machine of this environment's owner, not \
+in a sandbox of the platform. What their descriptions say of a user, of folders and of the network \
+does not hold there: look where you are (`pwd`, `ls`) and prefer paths relative to the working \
+directory. Files that you make stay on that machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +68,16 @@ def build(
     tools = [*offered_tools(thread.agent["tools"], builtins), *servers] or stand_ins(written)
     if tools:
         tools[-1] = {**tools[-1], "cache_control": CACHE}
-    in_sandbox = any(builtin_policy(thread.agent["tools"], name) for name in builtins)
-    notes = [SANDBOX_NOTE, *missing_packages(environment or {})] if in_sandbox else []
+    with_hands = any(builtin_policy(thread.agent["tools"], name) for name in builtins)
+    notes = place_notes(environment or {}) if with_hands else []
     return Prompt(system(thread.agent, notes), written, tuple(tools))
+
+
+def place_notes(environment: Mapping[str, Any]) -> list[str]:
+    """Where the tools work."""
+    if self_hosted(environment):
+        return [WORKER_NOTE]
+    return [SANDBOX_NOTE, *missing_packages(environment)]
 
 
 def missing_packages(environment: Mapping[str, Any]) -> list[str]:

@@ -24,9 +24,18 @@ from agentstead.harness.thread import Thread
 from agentstead.wire.events.stored import Draft, Pending
 
 URGENT = frozenset(
-    {"user.interrupt", "user.tool_confirmation", "user.custom_tool_result", "user.tool_result"}
+    {
+        "user.interrupt",
+        "user.tool_confirmation",
+        "user.custom_tool_result",
+        "user.tool_result",
+        "session.error",
+    }
 )
-"""Input that is taken in at once; everything else waits until its thread can answer."""
+"""Input that is taken in at once; everything else waits until its thread can answer.
+
+A `session.error` in the inbox is the platform's own: what it has to say to a session that waits.
+"""
 
 WAIT_ORDER = {"retry": 0, "client": 1, "idle": 2, "terminated": 3}
 

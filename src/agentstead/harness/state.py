@@ -10,6 +10,7 @@ from typing import Any
 
 from agentstead.harness import usage
 from agentstead.harness.evolve import evolve
+from agentstead.harness.place import by_client
 from agentstead.harness.retry import RetryPolicy
 from agentstead.harness.steps import Call, ServerCall
 from agentstead.harness.thread import Item, RequestFault, Thread
@@ -264,6 +265,7 @@ def tool_use(kind: str) -> Callable[[State, Event], State]:
             provider_id=(event.private or {})["provider_id"],
             permission=event.payload.get("evaluated_permission") or "allow",
             server=server_call(event) if kind == "mcp" else None,
+            by_client=by_client(state.environment, kind, event.payload["name"]),
         )
         state = evolve(state, ordinal=state.ordinal + 1)
         return state.with_thread(thread.with_call(call, state.ordinal))

@@ -59,6 +59,8 @@ class Call:
     """The id under which the provider knows it (`toolu_…`)."""
     permission: str = "allow"
     """allow | ask | deny"""
+    by_client: bool = False
+    """A client runs it and sends its result."""
     server: "ServerCall | None" = None
     """Only of kind mcp."""
 

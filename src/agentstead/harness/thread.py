@@ -36,10 +36,13 @@ class OpenCall:
 
     @property
     def awaits_client(self) -> bool:
-        """It cannot go on without the client."""
-        return self.call.kind == "custom" or (
-            self.call.permission == "ask" and self.confirmed is None
-        )
+        """It cannot go on without the client: a confirmation first, then perhaps the result."""
+        return self.awaits_confirmation or (self.call.by_client and not self.denied)
+
+    @property
+    def awaits_confirmation(self) -> bool:
+        """The client must allow or deny it."""
+        return self.call.permission == "ask" and self.confirmed is None
 
     @property
     def denied(self) -> bool:
@@ -131,7 +134,7 @@ class Thread:
         return tuple(
             entry.call
             for entry in self.open
-            if entry.call.kind != "custom"
+            if not entry.call.by_client
             and not entry.denied
             and (entry.call.permission == "allow" or (entry.confirmed == "allow" and not waiting))
         )

@@ -16,7 +16,8 @@ from psycopg import Error
 from agentstead.clock import Clock
 from agentstead.errors import LeaseLost, StoreFault
 from agentstead.ids import Ids
-from agentstead.log.bus import LOG, Bus
+from agentstead.log import work
+from agentstead.log.bus import LOG, WORK, Bus
 from agentstead.log.log import Appended, Derived, Lease, Park
 from agentstead.log.redact import Redactor
 from agentstead.log.rows import event_of
@@ -33,7 +34,8 @@ from agentstead.log.sheet import (
     stored,
 )
 from agentstead.log.tail import Hub, frame_of
-from agentstead.store.pool import Connection, Database, faults
+from agentstead.log.work_bell import Queued, WorkBell
+from agentstead.store.pool import Connection, Database, Transaction, faults
 from agentstead.wire.events.stored import Event
 
 BATCH_APPENDS_MAX = 200
@@ -136,6 +138,8 @@ class Batch:
     requests: list[Request]
     sheets: dict[str, Sheet] = field(default_factory=dict)
     outcomes: list[Appended | BaseException] = field(default_factory=list)
+    offered: list[str] = field(default_factory=list)
+    """Environments in which work was queued."""
 
 
 class Appender:
@@ -149,8 +153,12 @@ class Appender:
         bus: Bus,
         hub: Hub,
         redactor: Redactor,
+        work_bell: WorkBell,
+        work_queued: Queued,
     ) -> None:
         self.database = database
+        self.work_bell = work_bell
+        self.work_queued = work_queued
         self.ids = ids
         self.clock = clock
         self.bus = bus
@@ -311,11 +319,30 @@ class Appender:
             await connection.execute(DECISIONS, arrays(judged))
         if threads := [row for sheet in written for row in self.threads.changed(sheet)]:
             await connection.execute(THREADS, arrays(threads))
-        told = (f"{LOG} {sheet.id} {sheet.head}" for sheet in written if sheet.written)
+        await self.hosts(connection, batch, written)
+        told = [f"{LOG} {sheet.id} {sheet.head}" for sheet in written if sheet.written]
+        told += [f"{WORK} {environment_id} 0" for environment_id in batch.offered]
         await self.bus.send(connection, told)
 
+    async def hosts(self, connection: Connection, batch: Batch, written: list[Sheet]) -> None:
+        """Offer sessions whose calls wait for a self-hosted worker; take back those that ended."""
+        after = [(sheet.id, sheet.columns.derived) for sheet in written if sheet.columns]
+        offers = [
+            work.Offer(session_id, cause)
+            for session_id, derived in after
+            if (cause := work.for_a_worker(derived.asks))
+        ]
+        tx = Transaction(connection)
+        if offers:
+            batch.offered = await work.offer_calls(tx, self.ids, offers, self.work_queued)
+        over = [session_id for session_id, derived in after if derived.status == "terminated"]
+        if over:
+            await work.withdraw(tx, over, "The session ended.")
+
     def publish(self, batch: Batch) -> None:
-        """Hand the committed events to this process's subscribers."""
+        """Hand the committed events to this process's subscribers, and its work to its pollers."""
+        for environment_id in batch.offered:
+            self.work_bell.ring(environment_id)
         for sheet in batch.sheets.values():
             if not sheet.columns:
                 continue

@@ -28,8 +28,8 @@ PREVIEWS_MAX = 2_000
 """Waiting previews beyond this are shed."""
 RECONNECT_SECONDS = 0.25
 
-LOG, INPUT, GONE, PREVIEW = "L", "I", "G", "P"
-"""Kinds: events were appended; input arrived; a session was deleted; a preview."""
+LOG, INPUT, GONE, PREVIEW, WORK = "L", "I", "G", "P", "W"
+"""Kinds: events were appended; input arrived; a session was deleted; a preview; work was queued."""
 
 Hear = Callable[[str, str], None]
 

@@ -8,6 +8,17 @@ from agentstead.store.pool import Database
 
 
 @dataclass(frozen=True, slots=True)
+class WorkCensus:
+    """The work queues of all self-hosted environments together."""
+
+    items: Mapping[str, int]
+    """State → live work items."""
+    oldest_queued_seconds: float
+    polling: int
+    """Workers that polled within half a minute."""
+
+
+@dataclass(frozen=True, slots=True)
 class Census:
     """How many sessions are in which state, and whether workers keep up."""
 
@@ -15,6 +26,24 @@ class Census:
     """State → sessions that are not archived."""
     oldest_due_seconds: float
     """How long the longest-waiting due session has had no worker."""
+    work: WorkCensus
+
+
+WORK = """
+    select state, count(*) as number,
+           extract(epoch from now() - min(greatest(available_at, created_at)))::float8 as seconds
+    from work where state <> 'stopped' group by state
+"""
+POLLING = "select count(*) as number from work_pollers where seen_at > now() - interval '30 s'"
+
+
+async def take_work_census(database: Database) -> WorkCensus:
+    """Count now."""
+    rows = await database.fetch(WORK)
+    polling = await database.fetch_one(POLLING)
+    waits = max((row["seconds"] for row in rows if row["state"] == "queued"), default=0.0)
+    number = int(polling["number"]) if polling else 0
+    return WorkCensus({row["state"]: row["number"] for row in rows}, max(0.0, waits), number)
 
 
 async def take_census(database: Database) -> Census:
@@ -28,7 +57,8 @@ async def take_census(database: Database) -> Census:
         " where wake_at <= now() and (lease_until is null or lease_until < now())"
     )
     seconds = waiting["seconds"] if waiting and waiting["seconds"] is not None else 0.0
-    return Census({row["status"]: row["number"] for row in rows}, max(0.0, seconds))
+    states = {row["status"]: row["number"] for row in rows}
+    return Census(states, max(0.0, seconds), await take_work_census(database))
 
 
 async def without_session(database: Database, session_ids: Collection[str]) -> set[str]:

@@ -8,10 +8,10 @@ from typing import Any
 from agentstead.clock import Clock
 from agentstead.errors import LeaseLost
 from agentstead.ids import EVENT, WORKER, Ids
-from agentstead.log import follow, inbox, read, routes, wait
+from agentstead.log import follow, inbox, read, routes, wait, work
 from agentstead.log.append import Appender
 from agentstead.log.backlog import Backlog
-from agentstead.log.bus import GONE, INPUT, LOG, PostgresBus
+from agentstead.log.bus import GONE, INPUT, LOG, WORK, PostgresBus
 from agentstead.log.dispatch import Doorbell, News
 from agentstead.log.hearing import Hearing
 from agentstead.log.lease import Leases, Presence
@@ -33,8 +33,10 @@ from agentstead.log.log import (
 from agentstead.log.redact import Redactor
 from agentstead.log.starts import start_call
 from agentstead.log.tail import Hub, frame_of
+from agentstead.log.work_bell import Queued, WorkBell, tell_nobody
 from agentstead.store import audit
 from agentstead.store.pool import Database, Transaction
+from agentstead.wire.environment import self_hosted
 from agentstead.wire.events.stored import Event, Pending
 
 
@@ -51,6 +53,7 @@ class EventLog:
         late_stream_seconds: float = 60.0,
         stream_rest_seconds: float = 0.0,
         secrets: Sequence[str] = (),
+        work_queued: Queued = tell_nobody,
     ) -> None:
         self.database = database
         self.ids = ids
@@ -61,10 +64,16 @@ class EventLog:
         self.hub = Hub(clock, stream_rest_seconds)
         self.bell = Doorbell()
         self.newsroom = News()
+        self.work_bell = WorkBell()
+        self.work_queued = work_queued
         self.leases = Leases(database, lease_seconds)
         self.presence = Presence(database, clock, self.bell.ring)
-        self.appender = Appender(database, clock, ids, self.bus, self.hub, self.redactor)
-        self.hearing = Hearing(database, clock, ids, self.hub, self.bell, self.newsroom)
+        self.appender = Appender(
+            database, clock, ids, self.bus, self.hub, self.redactor, self.work_bell, work_queued
+        )
+        self.hearing = Hearing(
+            database, clock, ids, self.hub, self.bell, self.newsroom, self.work_bell
+        )
 
     async def start(self) -> None:
         """Listen and be ready to write; StoreFault when the database cannot be reached."""
@@ -176,9 +185,12 @@ class EventLog:
                     tx, new.id, incoming, starts=True, views=(), at=new.created_at
                 )
                 await self.tell(tx, f"{INPUT} {new.id} {latest}")
+                if self_hosted(new.environment):
+                    await self.offer(tx, new.environment_id, new.id, new.incoming)
             await self.audited(tx, new.workspace_id, "session.create", new.id, now)
         if incoming:
             self.bell.ring()
+            self.work_bell.ring(new.environment_id)
 
     async def accept(
         self, workspace_id: str, session_id: str, call_ids: Sequence[str], decide: Decide
@@ -200,6 +212,9 @@ class EventLog:
                 at=now,
             )
             await self.tell(tx, f"{INPUT} {session_id} {latest}")
+            environment_id = desk.environment.get("id")
+            if decision.starts_work and environment_id and self_hosted(desk.environment):
+                await self.offer(tx, environment_id, session_id, decision.queue)
             detail = {"types": [entry.type for entry in decision.queue]}
             await self.audited(tx, workspace_id, "session.send", session_id, now, detail)
             for entry in decision.queue:
@@ -209,6 +224,8 @@ class EventLog:
         self.hub.publish_queued(session_id, inbox.queued_frames(decision.queue))
         self.newsroom.tell(session_id, latest)
         self.bell.ring()
+        if decision.starts_work and environment_id:
+            self.work_bell.ring(environment_id)
         return decision
 
     async def change(
@@ -222,6 +239,8 @@ class EventLog:
             if not change.columns and not change.entries:
                 return row
             entries = await routes.write_change(tx, row, change, self.redactor, now)
+            if change.columns.get("status") == "terminated" and self_hosted(row.environment):
+                await work.withdraw(tx, [session_id], "The session was archived.")
             if entries:
                 await self.tell(tx, f"{LOG} {session_id} {entries[-1].event.seq}")
             detail = {"changed": sorted(change.columns)}
@@ -240,6 +259,8 @@ class EventLog:
             row = await read.retrieve(tx, workspace_id, session_id, lock=True)
             check(row)
             _, frame, text = routes.farewell(self.ids.new(EVENT), row.primary_thread_id, now)
+            if self_hosted(row.environment):
+                await work.withdraw(tx, [session_id], "The session was deleted.")
             await routes.erase(tx, session_id)
             await self.tell(tx, f"{GONE} {session_id} {text}")
             await self.audited(tx, workspace_id, "session.delete", session_id, now)
@@ -354,6 +375,19 @@ class EventLog:
     async def tell(self, tx: Transaction, line: str) -> None:
         """A notice, when and if the transaction commits."""
         await self.bus.send(tx.connection, (line,))
+
+    async def offer(
+        self,
+        tx: Transaction,
+        environment_id: str,
+        session_id: str,
+        incoming: Sequence[Incoming],
+    ) -> None:
+        """A self-hosted worker is wanted for the turn that begins."""
+        cause = work.for_input(incoming[0].id if incoming else self.ids.new(EVENT))
+        wanted = [work.Offer(session_id, cause)]
+        if await work.offer(tx, self.ids, wanted, self.work_queued):
+            await self.tell(tx, f"{WORK} {environment_id} 0")
 
     async def audited(
         self,

@@ -12,11 +12,12 @@ from psycopg import Error
 from agentstead.clock import Clock
 from agentstead.errors import StoreFault
 from agentstead.ids import EVENT, Ids
-from agentstead.log.bus import GONE, INPUT, LOG, PREVIEW
+from agentstead.log.bus import GONE, INPUT, LOG, PREVIEW, WORK
 from agentstead.log.dispatch import Doorbell, News
 from agentstead.log.inbox import queued_frame, seen_since
 from agentstead.log.routes import farewell
 from agentstead.log.tail import Channel, Frame, Hub, encoded, stored_frame
+from agentstead.log.work_bell import WorkBell
 from agentstead.store.pool import Database
 
 READ_MAX = 1000
@@ -27,7 +28,14 @@ class Hearing:
     """Turns notices into frames, wakes and news."""
 
     def __init__(
-        self, database: Database, clock: Clock, ids: Ids, hub: Hub, bell: Doorbell, news: News
+        self,
+        database: Database,
+        clock: Clock,
+        ids: Ids,
+        hub: Hub,
+        bell: Doorbell,
+        news: News,
+        work_bell: WorkBell,
     ) -> None:
         self.database = database
         self.clock = clock
@@ -35,6 +43,7 @@ class Hearing:
         self.hub = hub
         self.bell = bell
         self.news = news
+        self.work_bell = work_bell
         self.task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -55,7 +64,9 @@ class Hearing:
             self.hub.publish_preview(preview["s"], preview["t"], preview["f"])
             return
         session_id, _, rest = words.partition(" ")
-        if kind == LOG:
+        if kind == WORK:
+            self.work_bell.ring(session_id)  # of an environment
+        elif kind == LOG:
             self.hub.heard(session_id, int(rest))
         elif kind == INPUT:
             self.news.tell(session_id, int(rest))
@@ -69,6 +80,7 @@ class Hearing:
         self.hub.resync()
         self.news.alarm()
         self.bell.ring()
+        self.work_bell.alarm()
 
     async def reading(self) -> None:
         """Read what the hub is behind with, again and again."""

@@ -1,10 +1,11 @@
 """Client input on its way into the log: the desk, what is queued, and what it wakes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from agentstead.errors import NotFound
+from agentstead.log.asks import ANSWERS, remaining
 from agentstead.log.log import CallFacts, Desk, Incoming
 from agentstead.log.redact import Redactor
 from agentstead.log.rows import asks_of, text_of
@@ -24,10 +25,8 @@ LOCK = """
 """
 THREADS = "select id, status from threads where session_id = %s"
 # Whole payloads, because PostgreSQL refuses to take a field out of one with NUL or lone surrogates.
-ANSWERS = """
-    select payload from inbox
-    where session_id = %s
-      and type in ('user.tool_confirmation', 'user.custom_tool_result', 'user.tool_result')
+QUEUED_ANSWERS = """
+    select payload from inbox where session_id = %s and type = any(%s) order by arrived
 """
 CALLS = """
     select id, type, thread_id, payload from events
@@ -71,21 +70,22 @@ async def desk(
     """Lock the session and gather what a decision needs. Raises NotFound."""
     locked = await tx.ask(LOCK, (session_id, workspace_id))
     threads = await tx.ask(THREADS, (session_id,))
-    answers = await tx.ask(ANSWERS, (session_id,))
+    answers = await tx.ask(QUEUED_ANSWERS, (session_id, list(ANSWERS)))
     found = await tx.ask(CALLS, (list(call_ids), session_id)) if call_ids else None
     row = await locked.fetchone()
     if row is None:
         raise NotFound(f"There is no session {session_id}.")
-    answered = {answer_to(entry["payload"]) for entry in await answers.fetchall()}
-    asks = tuple(ask for ask in asks_of(row["asks"]) if ask.id not in answered)
-    waiting = {ask.id for ask in asks}
+    queued = [entry["payload"] for entry in await answers.fetchall()]
+    asks = remaining(asks_of(row["asks"]), queued)
+    waiting = {ask.id: ask.kind for ask in asks}
     calls = {
         entry["id"]: CallFacts(
             entry["id"],
             entry["type"],
+            entry["payload"]["name"],
             entry["payload"].get("evaluated_permission"),
             entry["thread_id"],
-            entry["id"] in waiting,
+            waiting.get(entry["id"]),
         )
         for entry in (await found.fetchall() if found else ())
     }
@@ -101,12 +101,6 @@ async def desk(
         open_asks=asks,
         environment=row["environment"],
     )
-
-
-def answer_to(payload: Mapping[str, Any]) -> str | None:
-    """The call that a queued answer is for."""
-    call_id: str | None = payload.get("tool_use_id") or payload.get("custom_tool_use_id")
-    return call_id
 
 
 def clean(incoming: Iterable[Incoming], redactor: Redactor) -> tuple[Incoming, ...]:

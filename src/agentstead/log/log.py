@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from agentstead.log.work_bell import Queued, WorkBell
+from agentstead.store.pool import Transaction
 from agentstead.wire.events.stored import Event, Pending
 
 
@@ -30,8 +32,11 @@ class Ask:
     id: str
     """The tool-use event's id."""
     kind: str
-    """`confirmation` (an `ask` permission) or `custom` (the client runs it)."""
+    """What is awaited: a `confirmation` (of an `ask` permission), or the result of a `custom` tool
+    or of a `tool` that a self-hosted worker runs."""
     thread_id: str
+    result_follows: bool = False
+    """Once it is confirmed, its result is awaited: a self-hosted worker runs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +179,17 @@ class CallFacts:
     id: str
     type: str
     """agent.tool_use | agent.mcp_tool_use | agent.custom_tool_use"""
+    name: str
     permission: str | None
     """evaluated_permission"""
     thread_id: str
-    open: bool
-    """It still waits for the client (no answer in log or inbox)."""
+    awaits: str | None
+    """What it still waits for (as `Ask.kind`), answers in log and inbox counted; None: nothing."""
+
+    @property
+    def open(self) -> bool:
+        """It still waits for the client."""
+        return self.awaits is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,6 +406,20 @@ class SessionLog(Log, Protocol):
         timeout_seconds: float,
     ) -> SessionRow:
         """The session once `done` says so of it, or as it is after the time-out. Raises NotFound."""
+        ...
+
+    @property
+    def work_bell(self) -> WorkBell:
+        """Where polls of the work queue wait."""
+        ...
+
+    @property
+    def work_queued(self) -> Queued:
+        """Hears of every work item that is queued."""
+        ...
+
+    async def tell(self, tx: Transaction, line: str) -> None:
+        """A notice to all processes, when and if the transaction commits."""
         ...
 
     def preview(self, lease: Lease, thread_id: str, frame: Mapping[str, Any]) -> None:

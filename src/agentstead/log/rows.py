@@ -68,14 +68,23 @@ def pending_of(row: Mapping[str, Any]) -> Pending:
     )
 
 
-def asks_of(value: list[dict[str, str]]) -> tuple[Ask, ...]:
+def asks_of(value: list[dict[str, Any]]) -> tuple[Ask, ...]:
     """Stored asks."""
-    return tuple(Ask(ask["id"], ask["kind"], ask["thread_id"]) for ask in value)
+    return tuple(
+        Ask(ask["id"], ask["kind"], ask["thread_id"], ask.get("result_follows", False))
+        for ask in value
+    )
 
 
 def asks_text(asks: tuple[Ask, ...]) -> str:
     """Asks to be stored."""
-    return json.dumps([{"id": a.id, "kind": a.kind, "thread_id": a.thread_id} for a in asks])
+    return json.dumps([ask_row(ask) for ask in asks])
+
+
+def ask_row(ask: Ask) -> dict[str, Any]:
+    """One ask to be stored."""
+    row: dict[str, Any] = {"id": ask.id, "kind": ask.kind, "thread_id": ask.thread_id}
+    return {**row, "result_follows": True} if ask.result_follows else row
 
 
 def session_of(row: Mapping[str, Any]) -> SessionRow:

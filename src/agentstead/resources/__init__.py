@@ -14,11 +14,13 @@ from agentstead.resources import (
     vaults,
     wait,
     why,
+    work,
 )
 
 ROUTERS = (
     agents.router,
     environments.router,
+    work.router,
     files.router,
     sessions.router,
     session_events.router,

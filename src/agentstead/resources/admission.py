@@ -12,8 +12,10 @@ from typing import Any, Protocol
 
 from agentstead.clock import rfc3339
 from agentstead.errors import Invalid
+from agentstead.harness.place import by_client
 from agentstead.log.log import CallFacts, Decide, Decision, Desk, Incoming
 from agentstead.wire.content import FileSource
+from agentstead.wire.environment import self_hosted
 from agentstead.wire.events.names import SETTLED_ON_RECEIPT
 from agentstead.wire.events.params import (
     Param,
@@ -58,6 +60,8 @@ class _Turn:
     """A turn runs, or will run because of these events."""
     open: set[str]
     """Calls whose answers the session waits for."""
+    awaits: dict[str, str | None] = field(default_factory=dict)
+    """What calls await after the answers in this request; where it differs from the desk."""
     cut: bool = False
     """An interrupt came before in this request: answers after it are too late."""
     queue: list[Incoming] = field(default_factory=list)
@@ -124,7 +128,7 @@ def _one(
         case UserCustomToolResult():
             _custom_result(turn, sent, sent.param)
         case UserToolResult():
-            _tool_result(turn, sent)
+            _tool_result(turn, sent, sent.param)
         case UserDefineOutcome():
             refuse_outcome(sent.path)
         case SystemMessage():
@@ -188,7 +192,12 @@ def _confirmation(turn: _Turn, sent: Sent, param: UserToolConfirmation) -> None:
             f"{sent.path}.tool_use_id: {facts.id} does not ask for a confirmation "
             f'(its evaluated_permission is "{facts.permission}").'
         )
-    _answer(turn, sent, facts)
+    follows = (
+        param.result == "allow"
+        and by_client(turn.desk.environment, "builtin", facts.name)
+        and facts.type == "agent.tool_use"
+    )
+    _answer(turn, sent, facts, "confirmation", result_follows=follows)
 
 
 def _custom_result(turn: _Turn, sent: Sent, param: UserCustomToolResult) -> None:
@@ -197,7 +206,7 @@ def _custom_result(turn: _Turn, sent: Sent, param: UserCustomToolResult) -> None
     if facts.type != "agent.custom_tool_use":
         raise Invalid(f"{sent.path}.{name}: {facts.id} is not a custom tool; the platform runs it.")
     check_content(param, sent.path)
-    _answer(turn, sent, facts)
+    _answer(turn, sent, facts, "custom")
 
 
 def _call(turn: _Turn, sent: Sent, call_id: str, name: str, kind: str) -> CallFacts:
@@ -207,31 +216,48 @@ def _call(turn: _Turn, sent: Sent, call_id: str, name: str, kind: str) -> CallFa
     return facts
 
 
-def _answer(turn: _Turn, sent: Sent, facts: CallFacts) -> None:
+def _answer(
+    turn: _Turn, sent: Sent, facts: CallFacts, kind: str, *, result_follows: bool = False
+) -> None:
+    """Queue an answer when the call awaits one of this kind; else it has no effect."""
     thread = None if facts.thread_id == turn.desk.primary_thread_id else facts.thread_id
-    waits = facts.open and not turn.cut and (turn.busy or facts.id in turn.open)
-    answered = any(_answered_by(incoming) == facts.id for incoming in turn.queue)
-    if not waits or answered:
+    awaits = turn.awaits.get(facts.id, facts.awaits)
+    if awaits != kind or turn.cut or not (turn.busy or facts.id in turn.open):
         _echo(turn, sent, thread)
         return
     _queue(turn, sent, facts.thread_id, thread)
+    turn.awaits[facts.id] = "tool" if result_follows else None
+    if result_follows:
+        return
     turn.open.discard(facts.id)
     if turn.waiting and not turn.open:
         turn.waiting = False
         turn.busy = turn.starts = True
 
 
-def _answered_by(incoming: Incoming) -> Any:
-    return incoming.payload.get("tool_use_id") or incoming.payload.get("custom_tool_use_id")
-
-
-def _tool_result(turn: _Turn, sent: Sent) -> None:
-    if turn.desk.environment.get("config", {}).get("type") != "self_hosted":
+def _tool_result(turn: _Turn, sent: Sent, param: UserToolResult) -> None:
+    if not self_hosted(turn.desk.environment):
         raise Invalid(
             f"{sent.path}.type: user.tool_result is only for sessions on self_hosted environments; "
             "here the platform runs the tools."
         )
-    raise Invalid(f"{sent.path}.type: self_hosted environments are not available here yet.")
+    facts = _call(turn, sent, param.tool_use_id, "tool_use_id", "agent.tool_use")
+    if facts.type != "agent.tool_use" or not by_client(
+        turn.desk.environment, "builtin", facts.name
+    ):
+        how = (
+            "answer it with user.custom_tool_result"
+            if facts.type == "agent.custom_tool_use"
+            else "the platform runs it"
+        )
+        raise Invalid(f"{sent.path}.tool_use_id: {facts.name} ({facts.id}) takes no result: {how}.")
+    if turn.awaits.get(facts.id, facts.awaits) == "confirmation" and not turn.cut:
+        raise Invalid(
+            f"{sent.path}.tool_use_id: {facts.id} waits for a user.tool_confirmation first; "
+            "it must not be run before."
+        )
+    check_content(param, sent.path)
+    _answer(turn, sent, facts, "tool")
 
 
 BEFORE_SYSTEM = (UserMessage, UserToolResult, UserCustomToolResult)
@@ -299,7 +325,14 @@ def _fields(param: Param, shown: str | None) -> dict[str, Any]:
                 "is_error": param.is_error,
                 "session_thread_id": shown,
             }
+        case UserToolResult():
+            return {
+                "tool_use_id": param.tool_use_id,
+                "content": said.get("content") or [],
+                "is_error": param.is_error,
+                "session_thread_id": shown,
+            }
         case UserMessage() | SystemMessage():
             return {"content": said["content"]}
-        case UserToolResult() | UserDefineOutcome():
+        case UserDefineOutcome():
             raise AssertionError(f"{param.type} is refused before it is echoed")

@@ -15,6 +15,16 @@ from agentstead.wire.shape import patch_metadata
 
 router = Router("Environments")
 environments = Table("environments", "environment", missing="environment_not_found")
+STOP_QUEUED = """
+    update work set state = 'stopped', stopped_at = clock_timestamp(),
+        updated_at = clock_timestamp(), reason = %s
+    where environment_id = %s and state = 'queued'
+"""
+"""Workers that have a session may finish it."""
+END_KEYS = """
+    update environment_keys set revoked_at = coalesce(revoked_at, clock_timestamp())
+    where environment_id = %s
+"""
 
 
 @router.post("/v1/environments", EnvironmentCreate)
@@ -74,7 +84,9 @@ async def update(call: Call, environment_id: str, body: EnvironmentUpdate) -> Ma
 async def archive(call: Call, environment_id: str) -> Mapping[str, Any]:
     """Archive an environment: no new sessions and no changes."""
     async with call.services.database.transaction() as tx:
-        return wire.answer(await environments.archive(call.write(tx), environment_id))
+        row = await environments.archive(call.write(tx), environment_id)
+        await tx.execute(STOP_QUEUED, ("Its environment was archived.", environment_id))
+        return wire.answer(row)
 
 
 @router.delete("/v1/environments/{environment_id}")
@@ -82,6 +94,8 @@ async def delete(call: Call, environment_id: str) -> Mapping[str, Any]:
     """Delete an environment; sessions made with it go on."""
     async with call.services.database.transaction() as tx:
         await environments.delete(call.write(tx), environment_id)
+        await tx.execute(STOP_QUEUED, ("Its environment was deleted.", environment_id))
+        await tx.execute(END_KEYS, (environment_id,))
     return {"id": environment_id, "type": "environment_deleted"}
 
 

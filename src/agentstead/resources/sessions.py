@@ -237,11 +237,6 @@ async def usable_environment(call: Call, environment_id: str) -> Row:
             f"environment_id: Environment {environment_id} is archived.",
             code="environment_archived",
         )
-    if row["config"]["type"] == "self_hosted":
-        raise Invalid(
-            f"environment_id: Environment {environment_id} is self_hosted; sessions on self_hosted "
-            "environments are not available on this server yet."
-        )
     return row
 
 

@@ -29,6 +29,7 @@ RESULTS = {
     "agent.tool_result": "tool_use_id",
     "agent.mcp_tool_result": "mcp_tool_use_id",
     "user.custom_tool_result": "custom_tool_use_id",
+    "user.tool_result": "tool_use_id",
 }
 FOREIGN = {"agent.mcp_tool_use": "mcp", "agent.custom_tool_use": "custom"}
 """Tools whose names users choose are counted under one label each."""
@@ -97,6 +98,9 @@ class Metrics:
         )
         self.subscribers = self._gauge(names.SUBSCRIBERS, "Open event streams.")
         self.oldest_due = self._gauge(names.OLDEST_DUE, "Longest wait of a due session.")
+        self.work_items = self._gauge(names.WORK_ITEMS, "Live work items.", "state")
+        self.work_oldest = self._gauge(names.WORK_OLDEST, "Longest wait of a work item.")
+        self.work_polling = self._gauge(names.WORK_POLLING, "Self-hosted workers polling.")
         self._calls: dict[str, str] = {}
         self._starts: dict[str, float] = {}
 
@@ -160,6 +164,15 @@ class Metrics:
         for state in ("idle", "running", "rescheduling", "terminated"):
             self.sessions.labels(state).set(sessions.get(state, 0))
         self.oldest_due.set(oldest_due_seconds)
+
+    def work_census(
+        self, items: Mapping[str, int], oldest_queued_seconds: float, polling: int
+    ) -> None:
+        """Set what the work queues look like."""
+        for state in ("queued", "starting", "active", "stopping"):
+            self.work_items.labels(state).set(items.get(state, 0))
+        self.work_oldest.set(oldest_queued_seconds)
+        self.work_polling.set(polling)
 
     @contextmanager
     def shown_on(self, port: int | None) -> Iterator[None]:

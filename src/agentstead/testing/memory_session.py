@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from agentstead.log.asks import remaining
 from agentstead.log.log import (
     Ask,
     CallFacts,
@@ -185,21 +186,20 @@ class MemorySession:
 
     def open_asks(self) -> tuple[Ask, ...]:
         """Asks without an answer in log or inbox."""
-        settled = self.settled_calls()
-        return tuple(ask for ask in self.row.asks if ask.id not in settled)
+        return remaining(self.row.asks, [pending.payload for pending in self.inbox])
 
     def desk(self, call_ids: Sequence[str]) -> Desk:
         """What the door decides on."""
-        settled = self.settled_calls()
+        waiting = {ask.id: ask.kind for ask in self.open_asks()}
         wanted = set(call_ids)
         calls = {
             event.id: CallFacts(
                 event.id,
                 event.type,
-                permission := event.payload.get("evaluated_permission"),
+                event.payload["name"],
+                event.payload.get("evaluated_permission"),
                 event.thread_id,
-                event.id not in settled
-                and (event.type == "agent.custom_tool_use" or permission == "ask"),
+                waiting.get(event.id),
             )
             for event in self.events
             if event.id in wanted and event.type in TOOL_USES

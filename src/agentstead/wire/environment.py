@@ -127,6 +127,11 @@ EMPTY: dict[str, Any] = {
 """The config of an environment that says nothing."""
 
 
+def self_hosted(environment: Mapping[str, Any]) -> bool:
+    """Whether a worker of its owner is the environment's sandbox."""
+    return bool(environment.get("config", {}).get("type") == "self_hosted")
+
+
 def merged(stored: Mapping[str, Any] | None, given: Cloud | SelfHosted | None) -> dict[str, Any]:
     """The complete config after `given` (None: nothing said) over `stored` (None: a new one)."""
     if given is None:

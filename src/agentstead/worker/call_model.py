@@ -14,6 +14,7 @@ from agentstead.errors import ProviderFault, Refusal
 from agentstead.harness import context, permission
 from agentstead.harness.context import Scribe
 from agentstead.harness.drafts import NO_USAGE
+from agentstead.harness.place import by_client
 from agentstead.harness.servers import NO_OFFER, Offer
 from agentstead.harness.state import State
 from agentstead.harness.steps import CallModel
@@ -227,7 +228,8 @@ class Answer:
             fields["evaluated_permission"] = verdict.permission
             if verdict.evaluation is not None:
                 fields["evaluation"] = verdict.evaluation
-        awaits_client = verdict.kind == "custom" or verdict.permission == "ask"
+        elsewhere = by_client(self.state.environment, verdict.kind, block["name"])
+        awaits_client = verdict.permission == "ask" or (elsewhere and verdict.permission != "deny")
         fields["session_thread_id"] = None if self.primary else self.thread.id
         return Draft(
             TOOL_USES[verdict.kind],

@@ -4,14 +4,14 @@ from typing import Any
 
 from agentstead.harness import usage
 from agentstead.harness.state import State
-from agentstead.harness.thread import Thread
+from agentstead.harness.thread import OpenCall, Thread
 from agentstead.log.log import Ask, Derived, ThreadRow
 
 
 def derive(state: State) -> Derived:
     """What the session's and its threads' rows say after `state`'s last event."""
     asks = [
-        (entry.ordinal, Ask(entry.call.id, kind_of_ask(entry.call.kind), thread.id))
+        (entry.ordinal, ask_of(entry, thread.id))
         for thread in state.threads.values()
         for entry in thread.blocking
     ]
@@ -26,9 +26,11 @@ def derive(state: State) -> Derived:
     )
 
 
-def kind_of_ask(kind: str) -> str:
+def ask_of(entry: OpenCall, thread_id: str) -> Ask:
     """How the client answers."""
-    return "custom" if kind == "custom" else "confirmation"
+    if entry.awaits_confirmation:
+        return Ask(entry.call.id, "confirmation", thread_id, entry.call.by_client)
+    return Ask(entry.call.id, "custom" if entry.call.kind == "custom" else "tool", thread_id)
 
 
 def thread_row(thread: Thread) -> ThreadRow:

@@ -23,6 +23,7 @@ from tests.conformance.requirements import (
     threads,
     turns,
     vaults,
+    work,
 )
 from tests.conformance.requirements.requirement import Requirement, requirement
 
@@ -41,6 +42,7 @@ FAMILIES: dict[str, dict[str, Requirement]] = {
     "files": files.REQUIREMENTS,
     "paging": paging.REQUIREMENTS,
     "errors": errors.REQUIREMENTS,
+    "work": work.REQUIREMENTS,
     "operation": operation.REQUIREMENTS,
     "sdks": sdks.REQUIREMENTS,
     "skills": skills.REQUIREMENTS,

@@ -32,8 +32,7 @@ REQUIREMENTS = {
     ),
     "self-hosted": Requirement(
         "wire §4.1",
-        "`self_hosted` is stored and echoed; a session on it is refused until its work queue is there.",
-        OWN,
+        "`self_hosted` is stored and echoed; its sessions take no files or repositories.",
     ),
     "limited-servers": Requirement(
         "wire §3.4, §5.2",

@@ -12,6 +12,7 @@ from agentstead.api.router import Call
 from agentstead.clock import from_rfc3339, rfc3339
 from agentstead.log.census import live_workers
 from agentstead.log.log import SessionRow
+from agentstead.resources.why.work import WorkFacts, gather_work
 from agentstead.wire.events.stored import Pending
 
 TAIL = 200
@@ -43,6 +44,8 @@ class Facts:
     """Input that no worker has taken in, oldest first; at most `QUEUED_MAX`."""
     workers: frozenset[str] = field(default_factory=frozenset)
     """Owners of the workers that are alive."""
+    work: WorkFacts | None = None
+    """Its place in the work queue, on a self-hosted environment."""
 
     @property
     def held(self) -> bool:
@@ -101,6 +104,7 @@ async def gather(call: Call, session_id: str) -> Facts:
         tail=[json.loads(text) for text in page.rows],
         queued=queued[:QUEUED_MAX],
         workers=await live_workers(call.services.database),
+        work=await gather_work(call, row),
     )
 
 

@@ -57,10 +57,25 @@ def owner_gone(facts: Facts) -> Iterator[Notice]:
         }
 
 
+def work_queue(facts: Facts) -> Iterator[Notice]:
+    """Who is to run its tools, where that is not the platform."""
+    work = facts.work
+    if (
+        work is None
+        or facts.row.status == "terminated"
+        or facts.row.inbox_count + facts.row.head_seq == 0
+    ):
+        return
+    if work.item is not None and work.item["state"] == "stopped" and not facts.row.asks:
+        return  # it has nothing to run
+    yield {"type": "work_queue", "message": work.text, **work.answer()}
+
+
 NOTICES: tuple[Callable[[Facts], Iterator[Notice]], ...] = (
     queued_input,
     workers_lost,
     owner_gone,
+    work_queue,
 )
 """All that apply, in this order."""
 

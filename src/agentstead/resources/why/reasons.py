@@ -25,7 +25,7 @@ class Said:
     since: float | None
     """Seconds since the epoch."""
     waiting_for: Mapping[str, Any]
-    """`type`: client, worker, model, tool, retry or nothing; with what tells more."""
+    """`type`: client, worker, self_hosted_worker, model, tool, retry or nothing; with more."""
     next_action: str
     """A sentence: what the reader can do."""
 
@@ -167,6 +167,7 @@ def next_step(facts: Facts) -> Said | None:
 ANSWERS: dict[str, tuple[str, str]] = {
     "confirmation": ("user.tool_confirmation", "client"),
     "custom": ("user.custom_tool_result", "client"),
+    "tool": ("user.tool_result", "worker"),
 }
 """Kind of ask → the event that answers it, and who sends that."""
 
@@ -195,6 +196,9 @@ def requires_action(facts: Facts) -> Said | None:
         ],
     }
     how = ", ".join(f"{ANSWERS[kind][0]} for a {kind} call" for kind in kinds)
+    if facts.work is not None and "tool" in kinds:
+        waits |= {"type": "self_hosted_worker", **facts.work.answer()}
+        return Said(facts.work.text, idle_since(facts), waits, facts.work.next_action)
     return Said(
         "The agent waits for the client's answers.",
         idle_since(facts),
