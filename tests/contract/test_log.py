@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from tests.support.sessions import (
 )
 
 LEASE_SECONDS = 0.4
+NO_JSON: Any = {"what": object()}
 OTHER_WORKSPACE = "wrkspc_01000000000000000000other"
 
 
@@ -76,6 +78,62 @@ async def test_a_session_with_input_is_running_and_due(log: Any) -> None:
     assert (record.session_id, record.events, record.attempts) == (new.id, (), 1)
     assert ids(record.inbox) == ids(new.incoming)
     assert record.inbox[0].payload == new.incoming[0].payload
+
+
+async def thread_status(log: Any, new: Any) -> str:
+    """What the threads row says, as the door reads it."""
+    seen: list[str] = []
+
+    def look(desk: Any) -> Decision:
+        seen.append(desk.threads[new.primary_thread_id])
+        return Decision((), starts_work=False)
+
+    await log.accept(DEFAULT_WORKSPACE, new.id, [], look)
+    return seen[0]
+
+
+async def test_the_thread_runs_as_soon_as_its_session_does(log: Any) -> None:
+    new = a_session()
+    await log.create(new)
+    assert await thread_status(log, new) == "idle"
+    await log.accept(DEFAULT_WORKSPACE, new.id, [], queues(message()))
+    assert await thread_status(log, new) == "running"
+    lease = await claim_one(log)
+    await turn_over(log, lease, new, 0)
+    assert await thread_status(log, new) == "idle"
+    at_once, _ = await begun(log)
+    assert await thread_status(log, at_once) == "running"
+
+
+async def test_a_worker_that_says_idle_again_is_believed(log: Any) -> None:
+    new, lease = await begun(log)
+    idle = derived(new, "idle")
+    (first,) = new.incoming
+    await log.append(lease, [taken(new, first)], seen=0, take=[first.id], derived=idle)
+    more = message()
+    await log.accept(DEFAULT_WORKSPACE, new.id, [], queues(more))
+    assert await thread_status(log, new) == "running"
+    await log.append(lease, [taken(new, more)], seen=1, take=[more.id], derived=idle)
+    assert await thread_status(log, new) == "idle"
+
+
+async def test_a_session_ended_by_the_door_is_nobodys(log: Any) -> None:
+    new, lease = await begun(log)
+    end = Change(
+        {"status": "terminated", "terminated_at": time.time()},
+        (event(new, "session.status_terminated"),),
+    )
+    row = await log.change(DEFAULT_WORKSPACE, new.id, lambda row: end)
+    assert (row.status, row.lease_owner, row.wake_at, row.inbox_count) == (
+        "terminated", None, None, 0,
+    )  # fmt: skip
+    assert await thread_status(log, new) == "terminated"
+    with pytest.raises(LeaseLost):
+        await log.append(lease, [event(new)], seen=1, derived=derived(new))
+    with pytest.raises(LeaseLost):
+        await log.load(lease)
+    assert await log.heartbeat([lease]) == {}
+    assert await log.claim("w", 5) == []
 
 
 async def test_another_workspace_sees_nothing(log: Any) -> None:
@@ -164,6 +222,9 @@ async def test_failures_stay_alone_in_a_batch(log: Any) -> None:
         log.append(lease, [event(new)], seen=0, derived=derived(new), park=Park(None)),
         log.append(lease, [once], seen=0, derived=derived(new)),
         log.append(theirs, [event(other)], seen=0, derived=derived(other)),
+        log.append(theirs, [event(other)], seen=0, derived=replace(derived(other), usage=NO_JSON)),
+        log.append(theirs, [event(other)], seen=0, derived=replace(derived(other), stats=NO_JSON)),
+        log.append(theirs, [event(other, content=object())], seen=0, derived=derived(other)),
         return_exceptions=True,
     )
     assert len(outcomes[0].events) == 1
@@ -172,6 +233,7 @@ async def test_failures_stay_alone_in_a_batch(log: Any) -> None:
     assert outcomes[3].refused
     assert isinstance(outcomes[4], Exception)  # an id is written once
     assert len(outcomes[5].events) == 1
+    assert [type(outcome) for outcome in outcomes[6:]] == [TypeError] * 3
     assert len((await log.load(lease)).events) == 1
     assert len((await log.load(theirs)).events) == 1
 

@@ -276,6 +276,24 @@ async def test_deleting_ends_streams_with_a_frame(log: EventLog, other: EventLog
         await log.follow(WS, new.id)
 
 
+async def test_a_session_deleted_while_the_bus_was_lost_ends_its_streams(
+    log: EventLog, other: EventLog
+) -> None:
+    new, kept = a_session(), a_session()
+    for each in (new, kept):
+        await log.create(each)
+    gone, stays = [await other.follow(WS, each.id) for each in (new, kept)]
+    other.bus.tasks[0].cancel()  # deaf
+    await log.delete(WS, new.id, lambda row: None)
+    assert await frames(gone) == []
+    other.hearing.resync()
+    assert [each["type"] for each in await frames(gone, seconds=2)] == ["session.deleted"]
+    with pytest.raises(StopAsyncIteration):
+        await gone.next(1)
+    assert await frames(stays) == []
+    await stays.close()
+
+
 async def test_the_end_of_a_session_ends_its_streams(log: EventLog) -> None:
     new, lease = await begun(log)
     follower = await log.follow(WS, new.id)

@@ -12,7 +12,7 @@ from agentstead.ids import RandomIds
 from agentstead.log.event_log import EventLog
 from agentstead.store.pool import Database
 from agentstead.store.workspace import DEFAULT_WORKSPACE as WS
-from tests.support.sessions import a_session, claim_one, derived, event, ids, message, queues
+from tests.support.sessions import a_session, claim_one, derived, event, ids, message, queues, taken
 
 
 @pytest.fixture
@@ -90,3 +90,51 @@ async def test_an_empty_session_has_an_empty_page(log: EventLog) -> None:
     assert (page.rows, page.last, page.more) == ((), None, False)
     with pytest.raises(NotFound):
         await log.page("wrkspc_other", new.id)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5])
+@pytest.mark.parametrize("descending", [False, True])
+async def test_input_taken_in_between_two_pages_is_neither_missed_nor_shown_twice(
+    log: EventLog, limit: int, *, descending: bool
+) -> None:
+    new, order = await filled(log)
+    more = [message(str(n)) for n in range(4)]
+    await log.accept(WS, new.id, [], queues(*more))
+    order += ids(more)
+    lease = await again(log, new)
+    found: list[str] = []
+    after = None
+    for turn in range(100):
+        page = await log.page(WS, new.id, limit=limit, after=after, descending=descending)
+        found += [json.loads(text)["id"] for text in page.rows]
+        after = page.last
+        if not page.more:
+            break
+        if turn < 12:  # a worker takes in and answers, a client sends
+            await step(log, lease, new)
+    assert len(set(found)) == len(found)
+    assert [one for one in found if one in order] == sorted(
+        order, key=found.index
+    )  # every event there was when the list began
+    assert set(order) <= set(found)
+    if not descending:
+        whole = await walked(log, new.id, 1000)
+        assert set(found) == set(whole)
+
+
+async def again(log: EventLog, new: Any) -> Any:
+    """Another claim of a session that is being worked on."""
+    await log.database.execute(
+        "update sessions set lease_owner = null, lease_until = null where id = %s", (new.id,)
+    )
+    return await claim_one(log)
+
+
+async def step(log: EventLog, lease: Any, new: Any) -> None:
+    """Take the first input in and answer it; something new is sent."""
+    pending = (await log.pending(new.id))[:1]
+    entries = [*(taken(new, each) for each in pending), event(new)]
+    seen = (await log.retrieve(WS, new.id)).head_seq
+    await log.append(lease, entries, seen=seen, take=ids(pending), derived=derived(new))
+    if len(await log.pending(new.id)) < 4:
+        await log.accept(WS, new.id, [], queues(message("new")))

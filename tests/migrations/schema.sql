@@ -99,7 +99,8 @@ CREATE TABLE public.events (
     at timestamp with time zone NOT NULL,
     fence bigint NOT NULL,
     payload json NOT NULL,
-    private json
+    private json,
+    arrived bigint
 );
 
 CREATE TABLE public.files (

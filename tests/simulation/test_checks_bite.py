@@ -149,15 +149,15 @@ class TakesAll(MemoryLog):
 class ForgetsAsks(MemoryLog):
     """The row does not repeat what the log says."""
 
-    def _derive(self, session, derived):
-        super()._derive(session, replace(derived, asks=()))
+    def _columns(self, session, derived):
+        return super()._columns(session, replace(derived, asks=()))
 
 
 class ForgetsUsage(MemoryLog):
     """The row's usage is not the log's."""
 
-    def _derive(self, session, derived):
-        super()._derive(session, replace(derived, usage={"input_tokens": 1}))
+    def _columns(self, session, derived):
+        return super()._columns(session, replace(derived, usage={"input_tokens": 1}))
 
 
 def gaps(patch):

@@ -59,13 +59,13 @@ OTHERS = b"""
 """
 INSERT = b"""
     insert into events (session_id, seq, id, workspace_id, thread_id, type, primary_view, at, fence,
-                        payload, private)
+                        arrived, payload, private)
     select session_id, seq, id, workspace_id, thread_id, type, primary_view, to_timestamp(at), fence,
-           payload::json, private::json
+           arrived, payload::json, private::json
     from unnest(%b::text[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bool[],
-                %b::float8[], %b::bigint[], %b::text[], %b::text[])
-      as r(session_id, seq, id, workspace_id, thread_id, type, primary_view, at, fence, payload,
-           private)
+                %b::float8[], %b::bigint[], %b::bigint[], %b::text[], %b::text[])
+      as r(session_id, seq, id, workspace_id, thread_id, type, primary_view, at, fence, arrived,
+           payload, private)
 """
 TAKE = b"delete from inbox where id = any(%b)"
 DERIVE = b"""

@@ -280,7 +280,7 @@ class EventLog:
         created: Mapping[str, float] | None = None,
         descending: bool = False,
         limit: int = 1000,
-        after: tuple[int, int] | None = None,
+        after: tuple[int, int, int] | None = None,
     ) -> EventPage:
         """A page; one that shows the end of the latest turn counts as having seen it."""
         row = await self.database.fetch_one(

@@ -310,8 +310,8 @@ class EventPage:
 
     rows: tuple[str, ...]
     """Public payloads as JSON text."""
-    last: tuple[int, int] | None
-    """Position after which the next page begins: (0, seq) in the log or (1, arrived) in the inbox."""
+    last: tuple[int, int, int] | None
+    """Where the next page begins (`read.Place`): how far log and queue were shown."""
     more: bool
 
 
@@ -374,7 +374,7 @@ class SessionLog(Log, Protocol):
         created: Mapping[str, float] | None = None,
         descending: bool = False,
         limit: int = 1000,
-        after: tuple[int, int] | None = None,
+        after: tuple[int, int, int] | None = None,
     ) -> EventPage:
         """A page of a session's primary view (thread_id None) or of one thread's log.
 

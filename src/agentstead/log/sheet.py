@@ -115,6 +115,8 @@ class Sheet:
         """Those read and those written, in order."""
         self.written: list[Stored] = []
         self.taken: list[str] = []
+        self.arrivals: dict[str, int] = {}
+        """When what is taken in had arrived, by its id."""
         self.status: str = row["status"]
         """As it was before this transaction."""
         self.columns: Columns | None = None
@@ -143,10 +145,10 @@ class Sheet:
         now: float,
     ) -> None:
         """Put an append on the sheet."""
+        for taken in take:
+            self.arrivals[taken] = self.pending.pop(taken).arrived
         for entry in entries:
             self.put(entry)
-        for taken in take:
-            del self.pending[taken]
         self.taken.extend(take)
         self.columns = columns
         self.at = max(self.at, now) if not entries else self.at
@@ -201,6 +203,7 @@ def event_record(sheet: Sheet, entry: Stored) -> tuple[Any, ...]:
         event.primary,
         event.at,
         sheet.fence,
+        sheet.arrivals.get(event.id),
         entry.text,
         entry.private,
     )

@@ -75,7 +75,7 @@ async def listed(call: Call, session_id: str, thread_id: str | None) -> Raw:
     query = call.query
     order = query.choice("order", ("asc", "desc"), "asc")
     kind = f"events:{thread_id or session_id}"
-    at = cursor(query, kind, order, (int, int))
+    at = cursor(query, kind, order, (int, int, int))
     page: EventPage = await call.services.log.page(
         call.workspace_id,
         session_id,
@@ -84,7 +84,7 @@ async def listed(call: Call, session_id: str, thread_id: str | None) -> Raw:
         created=query.times("created_at") or None,
         descending=order == "desc",
         limit=limit(query, LIMIT_MAX, LIMIT_MAX),
-        after=(at.key[0], at.key[1]) if at else None,
+        after=(at.key[0], at.key[1], at.key[2]) if at else None,
     )
     last = Cursor(kind, order, page.last) if page.more and page.last else None
     return spliced(page.rows, last)

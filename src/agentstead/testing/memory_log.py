@@ -117,9 +117,10 @@ class MemoryLog:
         stays = [pending for pending in session.inbox if pending.id not in take]
         if park is not None and any(pending.id not in park.known for pending in stays):
             return Appended(tuple(session.events[seen:]), tuple(session.inbox), refused=True)
+        columns = self._columns(session, derived)  # first: what is no JSON must write nothing
         session.write(entries, take)
-        self._derive(session, derived)
-        session.update(attempts=0)
+        session.update(**columns, attempts=0)
+        session.threads.update({thread.id: thread for thread in derived.threads})
         if park is not None:
             self._give_back(session)
             session.update(wake_at=park.wake_at)
@@ -133,20 +134,19 @@ class MemoryLog:
         started.add(call_id)
         return not known
 
-    def _derive(self, session: MemorySession, derived: Derived) -> None:
+    def _columns(self, session: MemorySession, derived: Derived) -> dict[str, Any]:
         now = self.clock.now()
         terminated = derived.status == "terminated"
-        session.update(
-            status=derived.status,
-            stop_reason=through_json(derived.stop_reason),
-            asks=derived.asks,
-            usage=through_json(derived.usage),
-            stats=through_json(derived.stats),
-            active_since=derived.active_since,
-            terminated_at=(session.row.terminated_at or now) if terminated else None,
-            updated_at=now,
-        )
-        session.threads.update({thread.id: thread for thread in derived.threads})
+        return {
+            "status": derived.status,
+            "stop_reason": through_json(derived.stop_reason),
+            "asks": derived.asks,
+            "usage": through_json(derived.usage),
+            "stats": through_json(derived.stats),
+            "active_since": derived.active_since,
+            "terminated_at": (session.row.terminated_at or now) if terminated else None,
+            "updated_at": now,
+        }
 
     def _held(self, lease: Lease) -> MemorySession:
         session = self.sessions.get(lease.session_id)
@@ -226,6 +226,7 @@ class MemoryLog:
                 stop_reason=None,
                 active_since=self.clock.now() if since is None else since,
             )
+            session.run_threads(decision.queue)
         for incoming in decision.queue:
             self._queue(session, incoming)
         return decision
@@ -250,6 +251,8 @@ class MemoryLog:
                 columns["resources"] = tuple(columns["resources"])
             session.update(**columns, updated_at=self.clock.now())
             session.write(change.entries)
+            if columns.get("status") == "terminated":
+                session.end()
             session.audit.append("change")
             self._notice()
         return session.seen()

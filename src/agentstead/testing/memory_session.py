@@ -163,6 +163,27 @@ class MemorySession:
             self.update(last_event_at=written[-1].at)
         return tuple(written)
 
+    def run_threads(self, incoming: Iterable[Incoming]) -> None:
+        """The threads whose input starts work run; input without a thread is for the primary."""
+        for thread_id in {each.thread_id or self.row.primary_thread_id for each in incoming}:
+            thread = self.threads.get(thread_id)
+            if thread is not None and thread.status != "terminated":
+                self.threads[thread_id] = replace(thread, status="running")
+
+    def end(self) -> None:
+        """The door has terminated it: whoever still holds it must not write after its end."""
+        self.fence += 1
+        self.lease = None
+        self.update(
+            lease_owner=None, lease_until=None, wake_at=None, asks=(), stop_reason=None,
+            active_since=None,
+        )  # fmt: skip
+        self.threads = {
+            each.id: replace(each, status="terminated") for each in self.threads.values()
+        }
+        self.ids.difference_update(pending.id for pending in self.inbox)
+        self.inbox = []
+
     def record(self) -> SessionRecord:
         """The session as a worker loads it."""
         return SessionRecord(
