@@ -41,7 +41,10 @@ async def made(
     expires_at = None if expires_in is None else now + expires_in
     async with database.transaction() as tx:
         new = NewFile(blob_id, body, "a", "text/plain", False, session_id, expires_at)
-        return await store.add(Write(tx, IDS, now, DEFAULT_WORKSPACE), new, quota)
+        file_id = await store.add(Write(tx, IDS, now, DEFAULT_WORKSPACE), new, quota)
+        row = await tx.fetch_one("select * from files where id = %s", (file_id,))
+        assert row is not None
+        return row
 
 
 def kept(blobs: FolderBlobs) -> set[str]:
@@ -66,8 +69,10 @@ async def test_a_body_lives_as_long_as_a_file_refers_to_it(
     now = SystemClock().now()
     async with database.transaction() as tx:
         write = Write(tx, IDS, now, DEFAULT_WORKSPACE)
-        copied = await store.copy(write, row, "sesn_1")
+        (original,) = (await store.originals(tx, DEFAULT_WORKSPACE, [row["id"], "file_0"])).values()
+        copy_id = await store.copy(write, original, "sesn_1")
         await files.delete(write, row["id"])
+    copied = await files.retrieve(database, DEFAULT_WORKSPACE, copy_id)
     assert copied["id"] != row["id"]
     assert (copied["blob_id"], copied["downloadable"]) == (row["blob_id"], False)
     assert await swept(database, blobs) == 0

@@ -18,7 +18,7 @@ from agentstead.ids import BLOB, SESSION
 from agentstead.store import files as store
 from agentstead.store.blobs import Body
 from agentstead.store.files import NewFile, files
-from agentstead.store.table import Filter, Row, Slice, readable
+from agentstead.store.table import Filter, Row, Slice
 from agentstead.wire import file as wire
 
 router = Router("Files")
@@ -53,12 +53,13 @@ async def upload(call: Call, form: Form) -> Mapping[str, Any]:
     try:
         async with call.services.database.transaction() as tx:
             quota = call.services.settings.files_bytes_max
-            row = await store.add(call.write(tx), new, quota)
+            file_id = await store.add(call.write(tx), new, quota)
+            row = await files.retrieve(tx, call.workspace_id, file_id)
     except Refusal:
         await blobs.delete(blob_id)
         raise
     # Any other failure may have come after the commit: a body without a row is swept up later.
-    return wire.answer(readable(row))
+    return wire.answer(row)
 
 
 async def taken_in(call: Call, form: Form, blob_id: str) -> tuple["Upload", int | None]:

@@ -1,7 +1,7 @@
 """The session's own copies of uploaded files: the seam between its resources and the Files API.
 
 Promises: a copy is made only of a file that exists in the caller's workspace; a file that does not
-is named by its path in the request. Until there is a Files API no file exists.
+is named by its path in the request. A copy shares its original's body and outlives it.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from agentstead.api.router import Call
 from agentstead.errors import Invalid
+from agentstead.store import files as store
+from agentstead.store.files import files
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +22,27 @@ class Wanted:
     """Where the id stands in the request, e.g. `resources.0.file_id`."""
 
 
-async def copy_into(
-    call: Call,  # noqa: ARG001  whose files, and where the copies belong: for the Files API
-    session_id: str,  # noqa: ARG001
-    wanted: Sequence[Wanted],
-) -> tuple[str, ...]:
+async def copy_into(call: Call, session_id: str, wanted: Sequence[Wanted]) -> tuple[str, ...]:
     """The ids of the session's copies, in order; Invalid naming the first file that is not there.
 
     Either all are made or none. Called after everything else about the request was checked; the
-    session itself may not be written yet.
+    session itself may not be written yet: a copy whose session never comes is swept up.
     """
-    for one in wanted:
-        raise Invalid(
-            f'{one.path}: There is no file "{one.file_id}": uploading files is not available on '
-            "this server yet."
-        )
-    return ()
+    if not wanted:
+        return ()
+    async with call.services.database.pipeline() as tx:
+        write = call.write(tx)
+        ids = {one.file_id for one in wanted}
+        found = await store.originals(tx, call.workspace_id, sorted(ids))
+        for one in wanted:
+            if one.file_id not in found:
+                raise Invalid(f'{one.path}: There is no file "{one.file_id}".')
+        return tuple([await store.copy(write, found[one.file_id], session_id) for one in wanted])
+
+
+async def drop(call: Call, file_ids: Sequence[str]) -> None:
+    """Delete copies; fine when they are not there."""
+    async with call.services.database.transaction() as tx:
+        for file_id in file_ids:
+            if await files.find(tx, call.workspace_id, file_id):
+                await files.delete(call.write(tx), file_id)

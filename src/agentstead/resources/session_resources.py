@@ -11,10 +11,10 @@ from typing import Any
 from agentstead.api.paging import Cursor, cursor, limit, page
 from agentstead.api.router import Call, Router
 from agentstead.clock import rfc3339
-from agentstead.errors import Invalid, NotFound
+from agentstead.errors import Invalid, NotFound, Refusal
 from agentstead.ids import RESOURCE
 from agentstead.log.log import Change, SessionRow
-from agentstead.resources.session_files import Wanted, copy_into
+from agentstead.resources.session_files import Wanted, copy_into, drop
 from agentstead.wire import resource as wire
 from agentstead.wire.resource import FileResource, GithubRepository, Resource, ResourceUpdate, Rules
 
@@ -52,7 +52,11 @@ async def add(call: Call, session_id: str, body: FileResource) -> Mapping[str, A
         checked(row)
         return Change({"resources": [*row.resources, *added]})
 
-    await call.services.log.change(call.workspace_id, session_id, decide)
+    try:
+        await call.services.log.change(call.workspace_id, session_id, decide)
+    except Refusal:
+        await drop(call, [one["file_id"] for one in added])
+        raise
     return added[0]
 
 
@@ -85,6 +89,8 @@ async def update(
 async def delete(call: Call, session_id: str, resource_id: str) -> Mapping[str, Any]:
     """Detach a file; repositories and memory stores stay as long as the session."""
 
+    copies: list[str] = []
+
     def decide(row: SessionRow) -> Change:
         found = one_of(row, resource_id)
         check_alive(row)
@@ -93,9 +99,11 @@ async def delete(call: Call, session_id: str, resource_id: str) -> Mapping[str, 
                 f"Only a file can be detached; {resource_id} is a {found['type']}, which stays as "
                 "long as the session."
             )
+        copies.append(found["file_id"])
         return Change({"resources": [one for one in row.resources if one is not found]})
 
     await call.services.log.change(call.workspace_id, session_id, decide)
+    await drop(call, copies)
     return {"id": resource_id, "type": "session_resource_deleted"}
 
 

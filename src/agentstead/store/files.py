@@ -5,14 +5,14 @@ body of its original; what belongs to a session is gone with it; an upload beyon
 quota is refused, however many come at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agentstead.errors import Invalid
 from agentstead.ids import FILE
 from agentstead.store.blobs import Blobs, Body
-from agentstead.store.pool import Database
+from agentstead.store.pool import Database, Transaction
 from agentstead.store.table import Row, Table, Write, moment
 
 GRACE_SECONDS = 3600.0
@@ -43,12 +43,12 @@ class NewFile:
     expires_at: float | None = None
 
 
-async def add(write: Write, new: NewFile, quota_bytes: int | None = None) -> Row:
-    """The row of a new file, its body's too; Invalid beyond the quota."""
+async def add(write: Write, new: NewFile, quota_bytes: int | None = None) -> str:
+    """The row of a new file, its body's too; its id. Invalid beyond the quota."""
     if quota_bytes is not None:
         await check_quota(write, new.body.size_bytes, quota_bytes)
     await add_body(write, new.blob_id, new.body)
-    values = {
+    values: dict[str, Any] = {
         "blob_id": new.blob_id,
         "filename": new.filename,
         "mime_type": new.mime_type,
@@ -57,7 +57,9 @@ async def add(write: Write, new: NewFile, quota_bytes: int | None = None) -> Row
         "session_id": new.session_id,
         "expires_at": None if new.expires_at is None else moment(new.expires_at),
     }
-    return await insert(write, values)
+    file_id = write.ids.new(FILE)
+    await files.insert(write, {"id": file_id, **values})
+    return file_id
 
 
 async def add_body(write: Write, blob_id: str, body: Body) -> None:
@@ -69,20 +71,26 @@ async def add_body(write: Write, blob_id: str, body: Body) -> None:
     )
 
 
-async def copy(write: Write, original: Row, session_id: str) -> Row:
-    """A session's own copy of a file, which cannot be downloaded and does not expire."""
-    names = ("blob_id", "filename", "mime_type", "size_bytes")
-    kept = {name: original[name] for name in names}
-    return await insert(write, {**kept, "downloadable": False, "session_id": session_id})
+async def originals(tx: Transaction, workspace_id: str, file_ids: Sequence[str]) -> dict[str, Row]:
+    """The files with these ids that there are and that have a body; they stay until `tx` ends."""
+    rows = await tx.fetch(
+        "select f.* from files f where f.workspace_id = %s and f.id = any(%s)"
+        " and f.blob_id is not null and (f.expires_at is null or f.expires_at > now())"
+        " and (f.session_id is null or exists (select 1 from sessions s where s.id = f.session_id))"
+        " order by f.id for share of f",
+        (workspace_id, list(file_ids)),
+    )
+    return {row["id"]: row for row in rows}
 
 
-async def insert(write: Write, values: Mapping[str, Any]) -> Row:
-    """A row, as it is read back. The session it belongs to may not be written yet."""
+async def copy(write: Write, original: Row, session_id: str) -> str:
+    """A session's own copy of a file, which cannot be downloaded and does not expire; its id."""
     file_id = write.ids.new(FILE)
-    await files.insert(write, {"id": file_id, **values})
-    row = await write.tx.fetch_one("select * from files where id = %s", (file_id,))
-    assert row is not None
-    return row
+    names = ("blob_id", "filename", "mime_type", "size_bytes")
+    values = {name: original[name] for name in names}
+    values |= {"id": file_id, "downloadable": False, "session_id": session_id}
+    await files.insert(write, values)
+    return file_id
 
 
 async def check_quota(write: Write, more: int, quota_bytes: int) -> None:
