@@ -278,14 +278,6 @@ def test_outcomes_are_refused_by_name() -> None:
     assert refusal(desk(), {**event, "max_iterations": 21}).startswith("events.0.max_iterations")
 
 
-def test_files_are_refused_by_name() -> None:
-    image = {"type": "image", "source": {"type": "file", "file_id": "file_1"}}
-    said = refusal(desk(), {"type": "user.message", "content": [image]})
-    assert said.startswith("events.0.content.0.source.file_id: There is no file")
-    said = refusal(waiting("sevt_own1"), result("sevt_own1", content=[image]))
-    assert said.startswith("events.0.content.0.source.file_id: There is no file")
-
-
 # wire §7.2: where a system.message may stand.
 def test_a_system_message_comes_last_and_after_the_right_event() -> None:
     assert queued(decide(desk(), MESSAGE, SYSTEM)) == ["user.message", "system.message"]

@@ -47,7 +47,7 @@ async def test_a_body_comes_back_as_it_was(blobs: FolderBlobs) -> None:
     assert await body(blobs, "blob_1", 5, 5) == b""
     path = blobs.root / "_1" / "blob_1"
     assert path.read_bytes() == whole
-    assert path.stat().st_mode & 0o777 == 0o444
+    assert path.stat().st_mode & 0o777 == 0o644
     assert blobs.root.stat().st_mode & 0o777 == 0o700
 
 

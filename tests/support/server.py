@@ -25,6 +25,7 @@ from agentstead.clock import SystemClock
 from agentstead.ids import WORKER, RandomIds
 from agentstead.log.event_log import EventLog
 from agentstead.providers.catalogue import Catalogue
+from agentstead.providers.provider import ModelRequest, Part
 from agentstead.providers.scripted import Scripted
 from agentstead.providers.scripted.scenario import scenario
 from agentstead.resources import ROUTERS, api_keys
@@ -37,6 +38,7 @@ from agentstead.store.seal import Seal
 from agentstead.telemetry.metrics import Metrics
 from agentstead.testing.fake_sandbox import FakeSandbox
 from agentstead.tools.mcp.servers import McpServers
+from agentstead.worker.files import StoredFiles
 from agentstead.worker.loop import Worker
 from agentstead.worker.world import Pace, World
 
@@ -44,6 +46,17 @@ MODEL = "scripted-test"
 LOOPBACK = networks(["127.0.0.0/8", "::1"])
 LOOPBACK_LISTED = ["127.0.0.0/8", "::1/128"]
 """Where the tests' own servers are."""
+
+
+class Recorded(Scripted):
+    """The scripted provider, which remembers what it was asked."""
+
+    requests: list[ModelRequest]
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[Part]:
+        self.requests.append(request)
+        async for part in super().stream(request):
+            yield part
 
 
 class _Server(uvicorn.Server):
@@ -62,6 +75,8 @@ class Running:
     log: EventLog
     folder: Path
     """Of the blob store."""
+    asked: list[ModelRequest]
+    """What the model was sent."""
     clients: list[Any] = field(default_factory=list)
 
     def sdk(self, *, strict: bool = True, **more: Any) -> anthropic.AsyncAnthropic:
@@ -101,7 +116,8 @@ async def serving(
     config = Settings(
         models={MODEL: "scripted"}, **{"outgoing_private_networks": LOOPBACK_LISTED, **settings}
     )
-    scripted = Scripted(scenario(script or {"turns": [{"text": "Done."}]}), clock=clock)
+    scripted = Recorded(scenario(script or {"turns": [{"text": "Done."}]}), clock=clock)
+    scripted.requests = []
     catalogue = Catalogue(config, clock, providers={"scripted": scripted})
     database = await Database.open(database_url, connections_max=8)
     log = EventLog(
@@ -114,6 +130,8 @@ async def serving(
     )
     servers = McpServers(config, clock, Metrics())
     await log.start()
+    folder = Path(tempfile.mkdtemp(prefix="agentstead-test-"))
+    blobs = FolderBlobs(folder / "blobs")
     world = World(
         log=log,
         previews=log,
@@ -125,17 +143,16 @@ async def serving(
         limits=Limits(),
         pace=Pace(claim_poll_seconds=0.2),
         servers=servers,
+        files=StoredFiles(database, blobs),
     )
     keys = tempfile.TemporaryDirectory()
     seal = Seal(KeyRing(Path(keys.name) / KEY_FILE))
     http = outgoing.client(LOOPBACK, timeout_seconds=5)
-    folder = Path(tempfile.mkdtemp(prefix="agentstead-test-"))
-    blobs = FolderBlobs(folder / "blobs")
     services = Services(database, log, catalogue, config, clock, ids, seal, http, blobs)
     try:
         _, key = await api_keys.create(database, "test", clock=clock, ids=ids)
         async with _listening(services) as url, _working(world, workers):
-            running = Running(url, key, services, database, log, folder)
+            running = Running(url, key, services, database, log, folder, scripted.requests)
             try:
                 yield running
             finally:

@@ -23,6 +23,7 @@ from agentstead.store.pool import Database
 from agentstead.store.seal import Seal
 from agentstead.telemetry.metrics import Metrics
 from agentstead.tools.mcp.servers import McpServers
+from agentstead.worker.files import StoredFiles
 from agentstead.worker.world import Pace, World
 
 SANDBOXES, BLOBS = "sandboxes", "blobs"
@@ -57,6 +58,7 @@ class Rooms:
             clock=self.clock,
             ids=self.ids,
             limits=limits_of(self.settings),
+            files=StoredFiles(self.database, self.blobs),
             pace=pace_of(self.settings),
             servers=self.servers,
         )

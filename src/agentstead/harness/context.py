@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agentstead.harness import mounts
 from agentstead.harness.permission import BUILTINS, builtin_policy
 from agentstead.harness.thread import Item, Thread
 from agentstead.wire.environment import self_hosted
@@ -59,17 +60,19 @@ def build(
     scribe: "Scribe | None" = None,
     environment: Mapping[str, Any] | None = None,
     servers: Sequence[Mapping[str, Any]] = (),
+    mounted: Sequence[str] = (),
 ) -> Prompt:
     """The request for a thread's next message; `builtins` are those the platform can offer.
 
-    `servers`: the definitions of tools of MCP servers.
+    `servers`: the definitions of tools of MCP servers. `mounted`: the files that the model finds from
+    its first message on.
     """
     written = (scribe or Scribe()).messages(thread.transcript)
     tools = [*offered_tools(thread.agent["tools"], builtins), *servers] or stand_ins(written)
     if tools:
         tools[-1] = {**tools[-1], "cache_control": CACHE}
     with_hands = any(builtin_policy(thread.agent["tools"], name) for name in builtins)
-    notes = place_notes(environment or {}) if with_hands else []
+    notes = [*place_notes(environment or {}), *mounts.at_start(mounted)] if with_hands else []
     return Prompt(system(thread.agent, notes), written, tuple(tools))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentstead.harness import usage
+from agentstead.harness import mounts, usage
 from agentstead.harness.evolve import evolve
 from agentstead.harness.place import by_client
 from agentstead.harness.retry import RetryPolicy
@@ -40,6 +40,12 @@ class State:
     quiet: bool = True
     """Nothing has been written since the last `session.status_idle` (or at all)."""
     inbox: tuple[Pending, ...] = ()
+    attached: tuple[str, ...] = ()
+    """Where the session's files lie in the sandbox, now."""
+    known_files: tuple[str, ...] = ()
+    """Those of which the model has been told."""
+    mounted: tuple[str, ...] = ()
+    """Those that lay there before its first message."""
     seq: int = 0
     """Of the last event folded that came from the log."""
     last_at: float = 0.0
@@ -68,6 +74,10 @@ class State:
     def with_inbox(self, inbox: tuple[Pending, ...]) -> "State":
         """The same with this input pending."""
         return self if inbox == self.inbox else evolve(self, inbox=inbox)
+
+    def with_attached(self, paths: tuple[str, ...]) -> "State":
+        """The same with these files attached."""
+        return self if paths == self.attached else evolve(self, attached=paths)
 
     def owner_of(self, call_id: str) -> Thread | None:
         """The thread that has this call open."""
@@ -134,8 +144,22 @@ def fold_all(state: State, events: Iterable[Event]) -> State:
 
 def user_message(state: State, event: Event) -> State:
     """Input for the thread it is in."""
+    state = told_of_files(state, event)
     thread = state.threads[event.thread_id]
     return state.with_thread(thread.with_input(tuple(event.payload["content"])))
+
+
+def told_of_files(state: State, event: Event) -> State:
+    """Files came or went before this input: the system prompt names the first, a note the later ones."""
+    kept = (event.private or {}).get(mounts.KEY)
+    if kept is None:
+        return state
+    state = evolve(state, known_files=mounts.after(state.known_files, kept))
+    thread = state.threads[event.thread_id]
+    if not thread.transcript:
+        return evolve(state, mounted=state.known_files)
+    note = Item("system", ({"type": "text", "text": mounts.note(kept)},))
+    return state.with_thread(evolve(thread, transcript=(*thread.transcript, note)))
 
 
 def system_message(state: State, event: Event) -> State:

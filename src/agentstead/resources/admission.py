@@ -8,13 +8,12 @@ before it in the same request.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from agentstead.clock import rfc3339
 from agentstead.errors import Invalid
 from agentstead.harness.place import by_client
 from agentstead.log.log import CallFacts, Decide, Decision, Desk, Incoming
-from agentstead.wire.content import FileSource
 from agentstead.wire.environment import self_hosted
 from agentstead.wire.events.names import SETTLED_ON_RECEIPT
 from agentstead.wire.events.params import (
@@ -27,15 +26,6 @@ from agentstead.wire.events.params import (
     UserToolConfirmation,
     UserToolResult,
 )
-
-
-class HasContent(Protocol):
-    """A param with content blocks."""
-
-    @property
-    def content(self) -> Sequence[Any] | None:
-        """The blocks."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +110,7 @@ def _one(
 ) -> None:
     match sent.param:
         case UserMessage():
-            _message(turn, sent, sent.param)
+            _message(turn, sent)
         case UserInterrupt():
             _interrupt(turn, sent, sent.param)
         case UserToolConfirmation():
@@ -140,24 +130,12 @@ def refuse_outcome(path: str) -> None:
     raise Invalid(f"{path}.type: Outcomes are not available on this server yet.")
 
 
-def check_content(param: HasContent, path: str) -> None:
-    """Files cannot be referred to before there is a place to upload them."""
-    for place, block in enumerate(param.content or ()):
-        source = getattr(block, "source", None)
-        if isinstance(source, FileSource):
-            raise Invalid(
-                f"{path}.content.{place}.source.file_id: There is no file "
-                f'"{source.file_id}": uploading files is not available on this server yet.'
-            )
-
-
-def _message(turn: _Turn, sent: Sent, param: UserMessage) -> None:
+def _message(turn: _Turn, sent: Sent) -> None:
     if turn.waiting and turn.open:
         raise Invalid(
             f"{sent.path}: The session waits for answers to {', '.join(sorted(turn.open))}; "
             "answer each, or send user.interrupt, before a new user.message."
         )
-    check_content(param, sent.path)
     _queue(turn, sent, None)
     turn.busy = turn.starts = True
 
@@ -205,7 +183,6 @@ def _custom_result(turn: _Turn, sent: Sent, param: UserCustomToolResult) -> None
     facts = _call(turn, sent, param.custom_tool_use_id, name, "agent.custom_tool_use")
     if facts.type != "agent.custom_tool_use":
         raise Invalid(f"{sent.path}.{name}: {facts.id} is not a custom tool; the platform runs it.")
-    check_content(param, sent.path)
     _answer(turn, sent, facts, "custom")
 
 
@@ -256,7 +233,6 @@ def _tool_result(turn: _Turn, sent: Sent, param: UserToolResult) -> None:
             f"{sent.path}.tool_use_id: {facts.id} waits for a user.tool_confirmation first; "
             "it must not be run before."
         )
-    check_content(param, sent.path)
     _answer(turn, sent, facts, "tool")
 
 

@@ -14,6 +14,7 @@ from agentstead.errors import Invalid
 from agentstead.ids import EVENT
 from agentstead.log.log import EventPage
 from agentstead.resources.admission import Sent, admit, call_ids
+from agentstead.resources.content_files import check_files
 from agentstead.wire.events.names import PERSISTED, PREVIEWED
 from agentstead.wire.events.params import Send, SystemMessage
 from agentstead.wire.shape import canonical
@@ -32,6 +33,7 @@ async def send(call: Call, session_id: str, body: Send) -> Raw:
         Sent(param, call.services.ids.new(EVENT), f"events.{place}")
         for place, param in enumerate(body.events)
     ]
+    await check_files(call, events)
     allowed = not any(isinstance(one.param, SystemMessage) for one in events) or (
         await takes_system_turns(call, session_id)
     )

@@ -13,8 +13,9 @@ from agentstead.errors import Invalid
 from agentstead.ids import EVENT, SESSION, THREAD
 from agentstead.log.log import Change, Incoming, NewSession, SessionRow
 from agentstead.resources import agents, vaults
-from agentstead.resources.admission import Sent, check_content, echo, refuse_outcome
+from agentstead.resources.admission import Sent, echo, refuse_outcome
 from agentstead.resources.agent_versions import at_version
+from agentstead.resources.content_files import check_files
 from agentstead.resources.environments import environments
 from agentstead.resources.session_list import list_sessions
 from agentstead.resources.session_resources import attached, check_alive, rules_of
@@ -52,7 +53,7 @@ async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
     check_reachable(agent, environment["config"])
     resources = body.resources or ()
     check_resources(resources, rules_of(call, environment["config"]["type"]))
-    incoming = initial(call, body.initial_events or ())
+    incoming = await initial(call, body.initial_events or ())
     session_id = call.services.ids.new(SESSION)
     new = NewSession(
         id=session_id,
@@ -307,7 +308,7 @@ def check_reachable(agent: Mapping[str, Any], config: Mapping[str, Any]) -> None
             )
 
 
-def initial(call: Call, events: Sequence[Param]) -> tuple[Incoming, ...]:
+async def initial(call: Call, events: Sequence[Param]) -> tuple[Incoming, ...]:
     """The first input of a session."""
     sent = [
         Sent(param, call.services.ids.new(EVENT), f"initial_events.{place}")
@@ -322,8 +323,7 @@ def initial(call: Call, events: Sequence[Param]) -> tuple[Incoming, ...]:
     for one in sent:
         if isinstance(one.param, UserDefineOutcome):
             refuse_outcome(one.path)
-        if isinstance(one.param, UserMessage):
-            check_content(one.param, one.path)
+    await check_files(call, sent)
     return tuple(Incoming(one.id, one.param.type, None, echo(one, call.now)) for one in sent)
 
 

@@ -24,6 +24,7 @@ from agentstead.sandbox.sandbox import Outcome, Probe, SandboxSpec
 from agentstead.sandbox.supervisor.journal import Journal
 from agentstead.sandbox.supervisor.outcomes import answer
 from agentstead.sandbox.supervisor.place import Place, sandbox_ids
+from agentstead.sandbox.uploads import put_in_place
 
 SUPERVISOR = Path(__file__).parent / "supervisor" / "__main__.py"
 START_SECONDS = 20.0
@@ -60,6 +61,7 @@ class Bubblewrap:
         """Run one tool once, starting the sandbox first where needed."""
         place = Place(self.root, sandbox_id)
         request = {"op": "call", "id": call_id, "tool": tool, "input": dict(arguments)}
+        await asyncio.to_thread(put_in_place, place, spec.uploads)
         for _ in range(ATTEMPTS_MAX):
             reply = await link.ask(place.path, request)
             if not reply:

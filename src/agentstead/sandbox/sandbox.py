@@ -35,12 +35,24 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """A file of the host that lies, read-only, below `/mnt/session/uploads`."""
+
+    source: str
+    """Never changes; the same body has the same source."""
+    path: str
+    """Relative, e.g. `data/orders.csv`."""
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxSpec:
     """What a sandbox is made of."""
 
     limits: Limits = Limits()
     mounts: tuple[Mount, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    uploads: tuple[Upload, ...] = ()
+    """In place before each call; unlike mounts they may change while the sandbox runs."""
 
 
 @dataclass(frozen=True, slots=True)

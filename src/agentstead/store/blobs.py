@@ -25,8 +25,9 @@ PIECE_BYTES = 1 << 20
 """Written and read at a time; a thread's turn costs more than a smaller piece."""
 INCOMING = ".incoming"
 """Folder of bodies that are being written."""
-READABLE = 0o444
-"""Sandboxes read it under users of their own; the folder above lets nobody else in."""
+READABLE = 0o644
+"""Sandboxes read it under users of their own, and copies made there can be written; the folder above
+lets nobody else in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,10 @@ class Blobs(Protocol):
 
     def read(self, blob_id: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The bytes from `start` up to `end`; StoreFault when it is not there."""
+        ...
+
+    async def local(self, blob_id: str) -> Path:
+        """A file of this host with the body, for a sandbox; StoreFault when there is none."""
         ...
 
     async def delete(self, blob_id: str) -> None:
@@ -102,6 +107,13 @@ class FolderBlobs:
                 yield piece
         finally:
             file.close()
+
+    async def local(self, blob_id: str) -> Path:
+        """The file itself."""
+        path = self._path(blob_id)
+        if not await asyncio.to_thread(path.is_file):
+            raise _missing(blob_id)
+        return path
 
     async def delete(self, blob_id: str) -> None:
         """Remove the file."""

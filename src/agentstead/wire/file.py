@@ -18,6 +18,12 @@ UNKNOWN = "application/octet-stream"
 MIME_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 HEAD_BYTES = 512
 """So many of the first bytes of a file tell its type."""
+IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+TEXTS = (
+    "application/json", "application/jsonl", "application/javascript", "application/toml",
+    "application/xml", "application/yaml", "application/x-ipynb+json", "application/x-sh",
+)  # fmt: skip
+"""Types that are text, whatever they are called."""
 EXPIRES_MIN, EXPIRES_MAX = 3_600, 7_776_000
 """Seconds after which a file may expire."""
 
@@ -94,6 +100,15 @@ def is_text(head: bytes) -> bool:
             return False
         text = head[: error.start].decode()
     return bool(text) and not re.search(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]", text)
+
+
+def shown_as(found: str) -> str | None:
+    """How a model takes a file of this type: image, pdf, text; None: not at all."""
+    if found in IMAGES:
+        return "image"
+    if found == "application/pdf":
+        return "pdf"
+    return "text" if found.startswith("text/") or found in TEXTS else None
 
 
 def unnamed(found: str) -> str:

@@ -6,7 +6,7 @@ meet; what these checks let through is well-formed, whether it exists is another
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -198,6 +198,11 @@ def mounted(stored: Mapping[str, Any]) -> str:
     if stored["type"] == "github_repository":
         return repository_target(path, "mount_path")
     return path
+
+
+def files_of(resources: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Where the files among stored resources lie."""
+    return tuple(mounted(one) for one in resources if one["type"] == "file")
 
 
 def file_target(path: str, field: str) -> str:

@@ -6,7 +6,7 @@ append with the end of the request. A failure is written down too: the planner d
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from agentstead import ids as prefixes
@@ -30,6 +30,7 @@ from agentstead.providers.provider import (
 )
 from agentstead.wire.events.stored import Draft
 from agentstead.worker import server_tools
+from agentstead.worker.file_blocks import with_content
 from agentstead.worker.load import tool_texts
 from agentstead.worker.world import Model, World
 
@@ -62,6 +63,8 @@ async def answered(answer: "Answer", scribe: Scribe | None) -> list[Draft]:
         model = world.models.resolve(thread.agent["model"]["id"])
         request = model_request(answer, model, scribe)
         check_fits(thread, request, model)
+        messages = await with_content(world.files, answer.state.session_id, request.messages)
+        request = replace(request, messages=tuple(messages))
         async for part in model.provider.stream(request):
             answer.receive(part)
     except ProviderFault as fault:
@@ -77,7 +80,10 @@ async def answered(answer: "Answer", scribe: Scribe | None) -> list[Draft]:
 def model_request(answer: "Answer", model: Model, scribe: Scribe | None) -> ModelRequest:
     """The request in the provider's terms."""
     world, thread, servers = answer.world, answer.thread, answer.offer.definitions
-    prompt = context.build(thread, tool_texts(world), scribe, answer.state.environment, servers)
+    state = answer.state
+    prompt = context.build(
+        thread, tool_texts(world), scribe, state.environment, servers, state.mounted
+    )
     config = thread.agent["model"]
     effort = (config.get("effort") or {}).get("type")
     able = model.capabilities

@@ -5,6 +5,7 @@ from agentstead.harness.permission import BUILTINS
 from agentstead.harness.retry import RetryPolicy
 from agentstead.harness.state import State, fold_all, initial
 from agentstead.log.log import Lease, SessionRecord
+from agentstead.wire import resource
 from agentstead.worker.world import World
 
 
@@ -30,7 +31,8 @@ def from_record(world: World, record: SessionRecord) -> State:
         attempts=record.attempts,
         attempts_max=world.pace.attempts_max,
     )
-    return fold_all(state, record.events).with_inbox(record.inbox)
+    state = fold_all(state, record.events).with_inbox(record.inbox)
+    return state.with_attached(resource.files_of(record.resources))
 
 
 def tool_texts(world: World) -> dict[str, ToolText]:

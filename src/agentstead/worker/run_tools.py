@@ -1,6 +1,6 @@
 """Run tool calls, and make sure that they have ended. Once-only execution is the sandbox's promise."""
 
-from agentstead.errors import Fault, SandboxFault
+from agentstead.errors import Fault, SandboxFault, StoreFault
 from agentstead.harness.state import State
 from agentstead.harness.steps import Call, CancelTools
 from agentstead.sandbox.sandbox import Outcome, SandboxSpec
@@ -23,9 +23,16 @@ async def run_tool(world: World, state: State, call: Call) -> list[Draft]:
                     session_id=state.session_id,
                     input=call.input,
                     sandbox=world.sandbox,
-                    spec=SandboxSpec(limits=limits_for(state, world.limits)),
+                    spec=SandboxSpec(
+                        limits=limits_for(state, world.limits),
+                        uploads=await world.files.uploads(state.session_id),
+                    ),
                 )
             )
+        except StoreFault as fault:
+            if fault.retryable:
+                raise
+            outcome = Outcome.text(explanation(fault), is_error=True)
         except Fault as fault:
             outcome = Outcome.text(explanation(fault), is_error=True)
     fields = {

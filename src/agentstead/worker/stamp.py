@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from agentstead import ids as prefixes
 from agentstead.clock import Clock, from_rfc3339, rfc3339
+from agentstead.harness import mounts
 from agentstead.harness.state import State
 from agentstead.ids import Ids
 from agentstead.wire.events.stored import Draft, Event, Pending
@@ -49,11 +50,13 @@ class Stamp:
         processed_at = pending.payload.get("processed_at")
         at = self.now(state) if processed_at is None else from_rfc3339(processed_at)
         thread_id = pending.thread_id or state.primary_id
+        starts_work = pending.type == "user.message"
         return Event(
             id=pending.id,
             type=pending.type,
             thread_id=thread_id,
             payload={**pending.payload, "processed_at": processed_at or rfc3339(at)},
             at=at,
+            private=mounts.changes(state.known_files, state.attached) if starts_work else None,
             primary=True,
         )

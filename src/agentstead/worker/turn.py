@@ -98,6 +98,7 @@ class Turn:
                 return None
             if all(pending.id in known for pending in appended.inbox):
                 return steps
+            await self.look_at_files()
             outcomes = ()
 
     def with_drafts(self, state: State, drafts: Sequence[Draft]) -> tuple[State, list[Event]]:
@@ -146,6 +147,13 @@ class Turn:
             pending = await self.world.log.pending(self.lease.session_id)
             self.see(pending)
             self.state = self.state.with_inbox(pending)
+            await self.look_at_files()
+
+    async def look_at_files(self) -> None:
+        """New input may speak of files that came or went since the session was loaded."""
+        if any(pending.type == "user.message" for pending in self.state.inbox):
+            paths = await self.world.files.attached(self.lease.session_id)
+            self.state = self.state.with_attached(paths)
 
     def see(self, inbox: Sequence[Pending]) -> None:
         """Remember how far the input has been looked at."""

@@ -1,6 +1,6 @@
 """What a worker needs of the world: its ports. `app` builds the real one, the simulator a false one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ from agentstead.harness.servers import ServerTool
 from agentstead.ids import Ids
 from agentstead.log.log import Lease, Log
 from agentstead.providers.provider import Capabilities, Provider
-from agentstead.sandbox.sandbox import Limits, Outcome, Sandbox
+from agentstead.sandbox.sandbox import Limits, Outcome, Sandbox, Upload
 from agentstead.tools.tool import Tool
 
 
@@ -105,6 +105,51 @@ NO_SERVERS = NoServers()
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """A file as a model may be shown it."""
+
+    filename: str
+    mime_type: str
+    size_bytes: int
+    read: Callable[[], AsyncIterator[bytes]]
+
+
+class SessionFiles(Protocol):
+    """The files of sessions (`worker.files.StoredFiles`)."""
+
+    async def attached(self, session_id: str) -> tuple[str, ...]:
+        """Where they lie in the sandbox, now."""
+        ...
+
+    async def uploads(self, session_id: str) -> tuple[Upload, ...]:
+        """What is to lie in the sandbox, now."""
+        ...
+
+    async def contents(self, session_id: str, file_ids: Sequence[str]) -> Mapping[str, Content]:
+        """The files of its workspace with these ids, where they exist and have not expired."""
+        ...
+
+
+class NoFiles:
+    """A world in which nobody uploads anything."""
+
+    async def attached(self, _: str) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    async def uploads(self, _: str) -> tuple[Upload, ...]:
+        """None."""
+        return ()
+
+    async def contents(self, _: str, __: Sequence[str]) -> Mapping[str, Content]:
+        """None."""
+        return {}
+
+
+NO_FILES = NoFiles()
+
+
+@dataclass(frozen=True, slots=True)
 class Pace:
     """The worker's numbers, from the settings."""
 
@@ -133,3 +178,4 @@ class World:
     limits: Limits
     pace: Pace
     servers: Servers = NO_SERVERS
+    files: SessionFiles = NO_FILES

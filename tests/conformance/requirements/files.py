@@ -49,6 +49,30 @@ REQUIREMENTS = {
     "quota": Requirement(
         "wire §4.3", "Beyond the workspace's quota: 400, `storage_quota_exceeded`.", SDK
     ),
+    "copies": Requirement(
+        "wire §4.4, §6.1, clients rules 17, 18",
+        "A session has copies of its files under ids of their own, listed by `scope_id` with name and size, not downloadable, and gone with it.",
+        CLIENTS,
+    ),
+    "mounted": Requirement(
+        "wire §6.1, clients rules 13, 15",
+        "Files lie read-only where the rules put them; an attempt to change one is an error result.",
+        CLIENTS,
+    ),
+    "live": Requirement(
+        "wire §6.2, clients rule 20",
+        "A file added to a running sandbox is there for the next tool call, a detached one is not.",
+        CLIENTS,
+    ),
+    "told": Requirement(
+        "clients rule 14",
+        "The system prompt names where the first files lie; later changes are told before the next input.",
+        CLIENTS,
+    ),
+    "blocks": Requirement(
+        "wire §4.4, §7.3",
+        "Image and document blocks may name files; what does not exist or cannot be shown is a 400.",
+    ),
     "scope": Requirement(
         "wire §4.1, clients rules 18, 19",
         "`scope_id` needs no beta name; what belongs to no session has no scope.",

@@ -6,7 +6,7 @@ from typing import Any
 
 from agentstead.sandbox.supervisor import disk
 from agentstead.sandbox.supervisor.limits import Control
-from agentstead.sandbox.supervisor.place import Place
+from agentstead.sandbox.supervisor.place import WRITABLE, Place
 
 SHARE = 20
 """Measuring the disk may take a twentieth of the time."""
@@ -88,6 +88,7 @@ class Watch:
     def _measure_now(self) -> None:
         begun = time.monotonic()
         # beyond twice the limit nobody needs to know how much it is
-        self._disk_used = disk.used(self._place.files, 2 * self._disk_bytes)
+        folders = [self._place.files / name for name in WRITABLE]
+        self._disk_used = sum(disk.used(folder, 2 * self._disk_bytes) for folder in folders)
         taken = time.monotonic() - begun
         self._measure_after = time.monotonic() + SHARE * taken

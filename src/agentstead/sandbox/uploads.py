@@ -1,0 +1,114 @@
+"""Puts uploaded files where a sandbox sees them, also while it runs.
+
+The folder of uploads is bound into the sandbox read-only as a whole, so a file put there on the host
+is there inside at once, and one that is removed is gone. Bodies are linked, not copied, where the
+file system can; nobody inside can change one, whoever owns it.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+
+from agentstead.errors import SandboxFault
+from agentstead.sandbox.sandbox import Upload
+from agentstead.sandbox.supervisor.place import UPLOADS, Place
+
+LIST = "uploads.json"
+"""What lies in the folder: path → the host's file it was made from."""
+LOCK = "uploads.lock"
+DRAFT = "uploads.new"
+
+
+def put_in_place(place: Place, uploads: Sequence[Upload]) -> None:
+    """Make the folder hold these files and nothing else; SandboxFault when it cannot.
+
+    Costs one look when nothing has changed. Several processes may do it at once.
+    """
+    wanted = {upload.path: upload.source for upload in uploads}
+    if not wanted and not (place.path / LIST).exists():
+        return
+    if _listed(place) == wanted:
+        return
+    with _locked(place):
+        present = _listed(place)
+        changed = [path for path in {**present, **wanted} if present.get(path) != wanted.get(path)]
+        # listed before it is there: whoever dies in between leaves nothing that nobody knows of
+        _write(place, {**present, **dict.fromkeys(changed, "")})
+        try:
+            _remove(place, changed)
+            for path in changed:
+                if path in wanted:
+                    _add(place, path, wanted[path])
+        except OSError as error:
+            raise SandboxFault(
+                f"An uploaded file cannot be mounted: {error.strerror}", kind="start"
+            ) from error
+        _write(place, wanted)
+
+
+@contextmanager
+def _locked(place: Place) -> Iterator[None]:
+    place.make()
+    for folder in (place.files, place.files / UPLOADS):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)
+    lock = os.open(place.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _listed(place: Place) -> dict[str, str]:
+    try:
+        found: dict[str, str] = json.loads((place.path / LIST).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found
+
+
+def _write(place: Place, wanted: dict[str, str]) -> None:
+    fresh = place.path / f"{LIST}.new"
+    fresh.write_text(json.dumps(wanted))
+    fresh.replace(place.path / LIST)
+
+
+def _remove(place: Place, paths: Iterable[str]) -> None:
+    root = place.files / UPLOADS
+    for path in paths:
+        file = _inside(root, path)
+        file.unlink(missing_ok=True)
+        for folder in file.parents:
+            if folder == root:
+                break
+            with suppress(OSError):  # it holds other files
+                folder.rmdir()
+
+
+def _add(place: Place, path: str, source: str) -> None:
+    target = _inside(place.files / UPLOADS, path)
+    for folder in reversed(target.relative_to(place.files / UPLOADS).parents):
+        made = place.files / UPLOADS / folder
+        made.mkdir(exist_ok=True)
+        made.chmod(0o755)
+    try:
+        os.link(source, target)
+    except OSError:
+        # another file system, or one without links
+        draft = place.path / DRAFT
+        draft.unlink(missing_ok=True)
+        shutil.copyfile(source, draft)
+        draft.chmod(0o644)
+        draft.rename(target)
+
+
+def _inside(root: Path, path: str) -> Path:
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts:
+        raise SandboxFault(f"{path!r} is not a path below the uploads", kind="start")
+    return root.joinpath(*parts)

@@ -1,0 +1,73 @@
+"""The files of sessions as a worker needs them: in the sandbox, and in what a model is shown."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Any
+
+from agentstead.sandbox.sandbox import Upload
+from agentstead.store.blobs import Blobs
+from agentstead.store.pool import Database
+from agentstead.wire import resource
+from agentstead.worker.world import Content
+
+
+class StoredFiles:
+    """Over the database and the blob store."""
+
+    def __init__(self, database: Database, blobs: Blobs) -> None:
+        self.database = database
+        self.blobs = blobs
+
+    async def attached(self, session_id: str) -> tuple[str, ...]:
+        """Where the session's files lie in the sandbox."""
+        return resource.files_of(await self.resources(session_id))
+
+    async def uploads(self, session_id: str) -> tuple[Upload, ...]:
+        """The bodies of the session's files, and where they belong."""
+        places = {
+            one["file_id"]: resource.mounted(one)
+            for one in await self.resources(session_id)
+            if one["type"] == "file"
+        }
+        if not places:
+            return ()
+        rows = await self.database.fetch(
+            "select id, blob_id from files where id = any(%s) and session_id = %s",
+            (list(places), session_id),
+        )
+        return tuple(
+            [
+                Upload(
+                    str(await self.blobs.local(row["blob_id"])),
+                    str(PurePosixPath(places[row["id"]]).relative_to(resource.UPLOADS)),
+                )
+                for row in rows
+            ]
+        )
+
+    async def resources(self, session_id: str) -> Sequence[Mapping[str, Any]]:
+        """The session's resources as they are now; none when it is deleted."""
+        row = await self.database.fetch_one(
+            "select resources from sessions where id = %s", (session_id,)
+        )
+        return row["resources"] if row else ()
+
+    async def contents(self, session_id: str, file_ids: Sequence[str]) -> Mapping[str, Content]:
+        """What can be read of these files."""
+        rows = await self.database.fetch(
+            "select f.id, f.filename, f.mime_type, f.size_bytes, f.blob_id"
+            " from sessions s join files f on f.workspace_id = s.workspace_id"
+            " where s.id = %s and f.id = any(%s) and f.blob_id is not null"
+            " and (f.expires_at is null or f.expires_at > now())",
+            (session_id, list(file_ids)),
+        )
+        return {
+            row["id"]: Content(
+                row["filename"],
+                row["mime_type"],
+                row["size_bytes"],
+                partial(self.blobs.read, row["blob_id"]),
+            )
+            for row in rows
+        }
