@@ -8,10 +8,12 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from agentstead.harness.place import HANDS
+from agentstead.testing.fake_servers import ServerCall
 from agentstead.wire.environment import self_hosted
 from agentstead.worker.derive import derive
 from agentstead.worker.load import from_record
 from tests.simulation import order
+from tests.simulation.scenarios import SERVER_TOOLS
 from tests.simulation.violation import Violation
 
 RESULTS = (
@@ -238,6 +240,52 @@ def hosted(session) -> bool:
     return self_hosted(session.row.environment)
 
 
+def servers_were_called_at_most_once(world) -> None:
+    """But for tools that they mark as harmless to repeat; and only for calls that were allowed."""
+    executed = world.servers.executed
+    twice = [
+        key for key, count in executed.items() if count > 1 and not SERVER_TOOLS.get(key[1], False)
+    ]
+    demand(not twice, f"servers called twice: {twice}")
+    uses, allowed = {}, set()
+    for session in world.log.sessions.values():
+        for event in session.events:
+            payload = event.payload
+            if event.type == "agent.mcp_tool_use":
+                call = ServerCall(payload["mcp_server_name"], payload["name"], payload["input"])
+                uses[event.id] = call.key
+                if payload["evaluated_permission"] == "allow":
+                    allowed.add(call.key)
+            if event.type == "user.tool_confirmation" and payload["result"] == "allow":
+                allowed.add(uses.get(payload["tool_use_id"]))
+    wild = set(executed) - allowed
+    demand(not wild, f"servers called without permission: {wild}")
+
+
+def calm_servers_are_heard(world) -> None:
+    """Where nothing went wrong, no outcome is unknown."""
+    if world.troubled:
+        return
+    for session in world.log.sessions.values():
+        for event in session.events:
+            text = str(event.payload.get("content", ""))
+            lost = event.type == "agent.mcp_tool_result" and "Outcome unknown" in text
+            demand(not lost, f"{event.id}: an outcome was given up although nothing had gone wrong")
+
+
+def troubles_are_told_once(world) -> None:
+    """Of each server at most one in a running period."""
+    for session in world.log.sessions.values():
+        told = set()
+        for event in session.events:
+            if event.type == "session.status_idle":
+                told.clear()
+            error = event.payload.get("error") or {}
+            name = error.get("mcp_server_name") if event.type == "session.error" else None
+            demand(name is None or name not in told, f"told twice that {name} cannot be reached")
+            told.add(name)
+
+
 def requests_were_valid(world) -> None:
     """Each request of each model."""
     for script in world.scripts.values():
@@ -297,6 +345,9 @@ AT_THE_END = (
     results_follow_in_their_thread,
     every_use_is_answered_once,
     tools_ran_at_most_once,
+    servers_were_called_at_most_once,
+    calm_servers_are_heard,
+    troubles_are_told_once,
     requests_were_valid,
     log_folds_to_the_row,
     events_are_in_order,

@@ -1,8 +1,13 @@
 """What was said in a session, without when and by whose hands: the same whatever goes wrong on the way."""
 
-CALL_NAMES = ("tool_use_id", "custom_tool_use_id")
-USES = ("agent.tool_use", "agent.custom_tool_use")
-RESULTS = ("agent.tool_result", "user.custom_tool_result", "user.tool_result")
+CALL_NAMES = ("tool_use_id", "mcp_tool_use_id", "custom_tool_use_id")
+USES = ("agent.tool_use", "agent.mcp_tool_use", "agent.custom_tool_use")
+RESULTS = (
+    "agent.tool_result",
+    "agent.mcp_tool_result",
+    "user.custom_tool_result",
+    "user.tool_result",
+)
 SAID = ("user.message", "agent.message", "agent.thread_message_received")
 
 

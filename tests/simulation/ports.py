@@ -6,7 +6,7 @@ fault happen, and writes the trace.
 
 import asyncio
 
-from agentstead.errors import ProviderFault, SandboxFault, StoreFault
+from agentstead.errors import McpFault, ProviderFault, SandboxFault, StoreFault
 
 
 def store_fault() -> StoreFault:
@@ -23,6 +23,14 @@ def start_fault() -> SandboxFault:
 
 def unknown_fault() -> SandboxFault:
     return SandboxFault("the supervisor does not answer", kind="unknown")
+
+
+def no_server() -> McpFault:
+    return McpFault("The server cannot be reached.", kind="unreachable")
+
+
+def cut_off() -> McpFault:
+    return McpFault("The connection broke.", kind="cut")
 
 
 class GatedLog:
@@ -79,6 +87,11 @@ class GatedLog:
             return answer
 
         return await self.gate("append", effect, detail, session_id=lease.session_id)
+
+    async def start_call(self, lease, call_id):
+        return await self.gate(
+            "start", lambda: self.log.start_call(lease, call_id), f"{said(lease)} {call_id[-6:]}"
+        )
 
     async def pending(self, session_id):
         return await self.gate("pending", lambda: self.log.pending(session_id))
@@ -181,6 +194,41 @@ class GatedSandbox:
 
     async def close(self):
         return None
+
+
+class GatedServers:
+    """MCP servers; what one has begun it goes on with when the process dies."""
+
+    def __init__(self, process, servers) -> None:
+        self.process = process
+        self.servers = servers
+
+    async def gate(self, name, effect, detail, lost=None):
+        return await self.process.call(f"mcp.{name}", effect, no_server, detail, lost=lost)
+
+    async def tools(self, lease, server):
+        return await self.gate(
+            "tools", lambda: self.servers.tools(lease, server), f"{said(lease)} {server['name']}"
+        )
+
+    async def connect(self, lease, server):
+        return await self.gate(
+            "connect",
+            lambda: self.servers.connect(lease, server),
+            f"{said(lease)} {server['name']}",
+        )
+
+    async def call(self, lease, server, tool, arguments):
+        return await self.gate(
+            "call",
+            lambda: self.servers.call(lease, server, tool, arguments),
+            f"{said(lease)} {server['name']} {tool} {arguments.get('n')}",
+            lost=cut_off,
+        )
+
+    def close(self, lease) -> None:
+        if not self.process.dead:
+            self.servers.close(lease)
 
 
 class GatedClock:

@@ -4,10 +4,12 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from agentstead.clock import rfc3339
-from agentstead.errors import SandboxFault
+from agentstead.errors import McpFault, SandboxFault
+from agentstead.harness.servers import ServerTool, model_name
 from agentstead.log.log import Change, Incoming, NewSession
 from agentstead.sandbox.sandbox import Outcome
 from agentstead.testing.fake_sandbox import Behaviour
+from agentstead.testing.fake_servers import Reaction
 from agentstead.testing.script import Answer, cut, fail, in_turn, refuse, say, thinking, use
 from agentstead.wire.events.stored import Event
 from tests.simulation.actors import Client, Habits
@@ -39,7 +41,42 @@ LOOKUP = {
 }
 
 
-def agent(model: str):
+SERVER_TOOLS = {"look": True, "put": False, "send/it": False}
+"""Tools of a server → whether it marks them as harmless to repeat; the last one's name fits nowhere."""
+SERVERS = [
+    {"type": "url", "name": name, "url": f"https://{name}.example.com/mcp"}
+    for name in ("docs", "more")
+]
+SERVER_TOOLSETS = [
+    {
+        "type": "mcp_toolset",
+        "mcp_server_name": server["name"],
+        "default_config": {"enabled": True, "permission_policy": ALLOW},
+        "configs": [{"name": "send/it", "enabled": True, "permission_policy": ASK}],
+    }
+    for server in SERVERS
+]
+
+
+def ask_server(tool: str, server: str = "docs", **arguments):
+    """A call of a server's tool, by the name that the model sees."""
+    return use(model_name(server, tool), **arguments)
+
+
+def server_tools(server):
+    """What a server lists."""
+    return [
+        ServerTool(server["name"], name, f"{name}.", {"type": "object"}, repeatable, server["url"])
+        for name, repeatable in SERVER_TOOLS.items()
+    ]
+
+
+def calm_server(call) -> Reaction:
+    """Two seconds, then an answer that names the call's input."""
+    return Reaction(Outcome.text(f"{call.server} {call.tool} {call.arguments.get('n')}"), 2.0)
+
+
+def agent(model: str, *, servers: bool = False):
     """An agent's snapshot as a session holds it."""
     return {
         "type": "agent",
@@ -49,8 +86,8 @@ def agent(model: str):
         "description": None,
         "model": {"id": model, "speed": "standard"},
         "system": f"You are {model}.",
-        "tools": [TOOLSET, LOOKUP],
-        "mcp_servers": [],
+        "tools": [TOOLSET, LOOKUP, *(SERVER_TOOLSETS if servers else ())],
+        "mcp_servers": SERVERS if servers else [],
         "skills": [],
     }
 
@@ -77,6 +114,10 @@ class Scenario:
     """The conversation is the same whatever goes wrong."""
     pace: dict = field(default_factory=dict)
     behave: object = staticmethod(calm_tool)
+    servers: bool = False
+    """The agents have MCP servers."""
+    listing: object = staticmethod(server_tools)
+    react: object = staticmethod(calm_server)
     latency: float = 0.02
     """Up to so many seconds for a port call."""
     rate_stop: float = 0.0
@@ -93,13 +134,25 @@ class Scenario:
     async def begin(self, world):
         """Create the session; its client."""
         client = await a_session(
-            world, self.habits, list(self.texts), child=bool(self.child_answers), skill=self.skill
+            world,
+            self.habits,
+            list(self.texts),
+            child=bool(self.child_answers),
+            servers=self.servers,
+            skill=self.skill,
         )
         return [client]
 
 
 async def a_session(
-    world, habits: Habits, texts, *, child: bool, workspace: str = "wrkspc_a", skill=None
+    world,
+    habits: Habits,
+    texts,
+    *,
+    child: bool,
+    servers: bool = False,
+    workspace: str = "wrkspc_a",
+    skill=None,
 ):
     """A session whose first message comes with its creation; with a child thread when asked for.
 
@@ -118,7 +171,7 @@ async def a_session(
             primary_thread_id=primary,
             agent_id="agent_main",
             agent_version=1,
-            agent=agent(MAIN),
+            agent=agent(MAIN, servers=servers),
             environment_id="env_1",
             environment={"type": "environment", "id": "env_1", "config": {"type": where}},
             title=None,
@@ -130,7 +183,7 @@ async def a_session(
         )
     )
     if child:
-        entries = child_begins(world, primary, now)
+        entries = child_begins(world, primary, now, servers=servers)
         await world.log.change(workspace, session_id, lambda _: Change({}, entries))
     client = Client(world, workspace, session_id, habits, texts[1:])
     if skill:
@@ -139,7 +192,7 @@ async def a_session(
     return client
 
 
-def child_begins(world, primary: str, now: float):
+def child_begins(world, primary: str, now: float, *, servers: bool):
     """A second thread with a task, as a delegation writes it."""
     thread_id = world.ids.new("sthr")
 
@@ -158,7 +211,7 @@ def child_begins(world, primary: str, now: float):
             "session.thread_created",
             primary,
             {**named, "workflow_run_id": None},
-            private={"agent": agent(CHILD)},
+            private={"agent": agent(CHILD, servers=servers)},
         ),
         event("agent.thread_message_received", thread_id, task, primary_view=False),
     )
@@ -236,6 +289,33 @@ GOLDEN = (
         habits=AFTER,
     ),
     Scenario(
+        "servers, harmless to repeat",
+        (
+            say(ask_server("look", n=1), ask_server("look", "more", n=2), use("bash", n=3)),
+            say(ask_server("look", n=4)),
+            say("Done."),
+        ),
+        servers=True,
+    ),
+    Scenario(
+        "servers",
+        (
+            say(ask_server("put", n=1), ask_server("put", "more", n=2), use("bash", n=3)),
+            say(ask_server("send/it", n=4), ask_server("put", n=5)),
+            say("Done."),
+        ),
+        servers=True,
+        stable=False,
+    ),
+    Scenario(
+        "servers, interrupted",
+        (say(ask_server("put", n=1), ask_server("send/it", n=2)), say("Done."), say("More.")),
+        ("begin", "go on"),
+        habits=Habits(gap_seconds=4.0, interrupts=2, deny=0.0),
+        servers=True,
+        stable=False,
+    ),
+    Scenario(
         "two threads, interrupted while both ask",
         (say(use("write", n=1), use("lookup", n=2)), say("Done.")),
         child_answers=(say(use("write", n=11)), say("My part is done.")),
@@ -300,6 +380,12 @@ class Drawn:
         self.rounds_max = rng.choice((1, 3, 6))
         self.pace = {"sessions_max": rng.choice((1, 50)), "retries_max": rng.choice((2, 8))}
         self.numbers = 0
+        self.more = Random(str(rng.getstate()[1][:2]))
+        """Drawn from apart, so that what was drawn before there were servers is drawn again."""
+        self.servers = self.more.random() < 0.4
+        self.rate_down = self.more.choice((0.0, 0.0, 0.3))
+        self.rate_gone = self.more.choice((0.0, 0.2))
+        """How likely a tool is missing in a server's list."""
 
     def habits(self) -> Habits:
         rng = self.rng
@@ -331,6 +417,7 @@ class Drawn:
                     habits,
                     texts,
                     child=self.child,
+                    servers=self.servers,
                     workspace=workspace,
                     skill=self.skill(),
                 )
@@ -390,7 +477,29 @@ class Drawn:
     def uses(self):
         names = ("bash", "bash", "read", "write", "edit", "glob", "lookup", "nothing")
         count = self.rng.choice((1, 1, 2, 4))
-        return [use(self.rng.choice(names), n=self.number()) for _ in range(count)]
+        found = [use(self.rng.choice(names), n=self.number()) for _ in range(count)]
+        if self.servers:
+            found += [self.server_use() for _ in range(self.more.choice((0, 1, 2)))]
+        return found
+
+    def server_use(self):
+        tool = self.more.choice((*SERVER_TOOLS, "put", "nothing"))
+        return ask_server(tool, self.more.choice(("docs", "more")), n=self.number())
+
+    def listing(self, server):
+        if not self.world.calm and self.more.random() < self.rate_down:
+            raise McpFault("It is down.", kind=self.more.choice(("unreachable", "auth")))
+        return [tool for tool in server_tools(server) if self.more.random() >= self.rate_gone]
+
+    def react(self, call) -> Reaction:
+        seconds = self.more.choice((0.0, 0.0, 0.5, 3.0, 12.0))
+        fault = None
+        if not self.world.calm and self.more.random() < 0.1:
+            fault = McpFault("It broke.", kind=self.more.choice(("cut", "refused")))
+        outcome = self.more.choice(
+            (calm_server(call).outcome, Outcome(()), Outcome.text("failed", is_error=True))
+        )
+        return Reaction(outcome, min(seconds, 1.0) if self.world.calm else seconds, fault)
 
     def thoughts(self):
         if self.rng.random() < 0.3:

@@ -16,6 +16,7 @@ from agentstead.log import asks
 from agentstead.log.log import Appended
 from agentstead.testing import memory_session
 from agentstead.testing.fake_sandbox import FakeSandbox
+from agentstead.testing.fake_servers import FakeServers
 from agentstead.testing.memory_log import MemoryLog
 from agentstead.worker import run_tools, step_tasks, turn
 from agentstead.worker.loop import Worker
@@ -195,6 +196,30 @@ class NoJournal(FakeSandbox):
         return await super().call(sandbox_id, spec, call_id, tool, arguments)
 
 
+class ForgetsStarts(MemoryLog):
+    """Every call is the first."""
+
+    async def start_call(self, lease, call_id):
+        self._held(lease)
+        return True
+
+
+class AlwaysStarted(MemoryLog):
+    """No call is the first."""
+
+    async def start_call(self, lease, call_id):
+        self._held(lease)
+        return False
+
+
+class CallsTwice(FakeServers):
+    """A request goes out again when its answer is slow."""
+
+    async def call(self, lease, server, tool, arguments):
+        await super().call(lease, server, tool, arguments)
+        return await super().call(lease, server, tool, arguments)
+
+
 # Bugs of the worker
 
 
@@ -348,6 +373,19 @@ def ignores_interrupts(patch):
     patch.setattr(state, "HANDLERS", handlers)
 
 
+def tells_again(patch):
+    handlers = {**state.HANDLERS}
+    original = handlers["session.error"]
+
+    def session_error(state_now, event):
+        return replace_told(original(state_now, event), state_now.told)
+
+    def replace_told(after, told):
+        return replace(after, told=told)
+
+    patch.setattr(state, "HANDLERS", {**handlers, "session.error": session_error})
+
+
 def runs_what_is_denied(patch):
     patch.setattr(thread.OpenCall, "denied", property(lambda self: False))
     patch.setattr(
@@ -415,6 +453,11 @@ BUGS = (
     Bug("gaps", "seq has gaps", gaps),
     Bug("an event twice", "ids written twice|idle again|nothing may follow", twice),
     Bug("no journal", "executed twice", doubles=Doubles(sandbox=NoJournal), seeds_only=True),
+    Bug("forgets starts", "servers called twice", doubles=Doubles(log=ForgetsStarts),
+        seeds_only=True),
+    Bug("gives up outcomes", "although nothing had gone wrong", doubles=Doubles(log=AlwaysStarted)),
+    Bug("calls servers twice", "servers called twice", doubles=Doubles(servers=CallsTwice)),
+    Bug("tells again", "told twice", tells_again, seeds_only=True),
     Bug("a result twice", "results|which is not open", tool_outcome(lambda r, _: r + r)),
     Bug("a result dropped", "not settled", tool_outcome(lambda r, _: [])),
     Bug("a result in a wrong place", "in a wrong place", tool_outcome(in_primary)),
@@ -430,7 +473,8 @@ BUGS = (
     Bug("a result missing in a request", "invalid model request", forgets_a_result),
     Bug("thinking changed", "came back changed", forgets_thinking),
     Bug("interrupts ignored", "after an interrupt", ignores_interrupts),
-    Bug("runs what is denied", "executed without permission", runs_what_is_denied),
+    Bug("runs what is denied", "executed without permission|servers called without permission",
+        runs_what_is_denied),
     Bug("runs what is elsewhere", "executed here", runs_what_is_elsewhere),
     Bug("forgets the worker", "have no result and wait for nobody|not settled|wait for the client",
         forgets_the_worker),

@@ -15,6 +15,7 @@ from agentstead.log.log import NewSession
 from agentstead.sandbox.sandbox import Limits
 from agentstead.testing.clock import LoopClock
 from agentstead.testing.fake_sandbox import FakeSandbox
+from agentstead.testing.fake_servers import FakeServers
 from agentstead.testing.ids import SeededIds
 from agentstead.testing.memory_log import MemoryLog
 from agentstead.testing.script import Script, ScriptedModels
@@ -32,8 +33,9 @@ from tests.simulation.ports import (
     GatedModels,
     GatedPreviews,
     GatedSandbox,
+    GatedServers,
 )
-from tests.simulation.scenarios import TOOLS_OFFERED
+from tests.simulation.scenarios import TOOLS_OFFERED, Scenario
 from tests.simulation.violation import Violation
 
 SETTLE_SECONDS = 120.0
@@ -60,6 +62,7 @@ class Doubles:
     log: type = MemoryLog
     sandbox: type = FakeSandbox
     script: type = Script
+    servers: type = FakeServers
 
 
 PLAIN = Doubles()
@@ -108,6 +111,7 @@ class SimWorld:
             for name, source in self.scenario.models(self).items()
         }
         self.models = ScriptedModels(self.scripts)
+        self.servers = self.doubles.servers(self.clock, self.scenario.listing, self.scenario.react)
         self.pace = replace(PACE, **self.scenario.pace)
         self.watch = checks.Watch(self)
         self.clients = []
@@ -125,6 +129,12 @@ class SimWorld:
         """For folding outside of any process."""
 
     # what happens in it
+
+    @property
+    def troubled(self) -> bool:
+        """Whether anything has gone wrong, or anybody was stopped or interrupted."""
+        plain = isinstance(self.scenario, Scenario) and isinstance(self.faults, Calm)
+        return not plain or self.processes > self.workers
 
     def latency(self) -> float:
         """How long a port call takes when nothing is wrong."""
@@ -194,6 +204,7 @@ class SimWorld:
             ids=self.ids,
             limits=Limits(),
             pace=self.pace,
+            servers=GatedServers(process, self.servers),
         )
 
     async def keep_running(self, number: int) -> None:

@@ -7,9 +7,10 @@ do what a test needs: answer, fail, take their time, give every kind of content.
 import asyncio
 import base64
 import socket
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,15 +40,21 @@ class Mcp:
     url: str
     calls: Counter[str] = field(default_factory=Counter)
     """Tool → how often it was begun."""
+    notes: Counter[str] = field(default_factory=Counter)
+    """Token → how often `note` was called with it."""
+    peeks: Counter[str] = field(default_factory=Counter)
     cancelled: Counter[str] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
     """HTTP method → how often."""
     headers: list[dict[str, str]] = field(default_factory=list)
     status: int | None = None
     """Answered to every request instead of an answer."""
+    old: bool = False
+    """Knows the protocol's earlier handshake only."""
     release: asyncio.Event = field(default_factory=asyncio.Event)
     """What `slow` waits for."""
     server: MCPServer | None = None
+    door: "Door | None" = None
 
 
 def tools_of(mcp: Mcp, server: MCPServer, many: int) -> None:
@@ -123,6 +130,20 @@ def tools_of(mcp: Mcp, server: MCPServer, many: int) -> None:
         await ctx.session.send_tool_list_changed()
         return "there is one more"
 
+    @server.tool()
+    async def note(token: str, seconds: float = 0.0) -> str:
+        """Note a token, and take some time."""
+        mcp.notes[token] += 1
+        await asyncio.sleep(seconds)
+        return f"noted {token}"
+
+    @server.tool(annotations=ToolAnnotations(readOnlyHint=True))
+    async def peek(token: str, seconds: float = 0.0) -> str:
+        """Look at a token, and take some time."""
+        mcp.peeks[token] += 1
+        await asyncio.sleep(seconds)
+        return f"seen {token}"
+
     for number in range(many):
         server.add_tool(lambda: "x", name=f"tool_{number:03}", description=f"Number {number}.")
 
@@ -145,10 +166,29 @@ class Door:
         status = self.mcp.status
         if self.token and headers.get("authorization") != f"Bearer {self.token}":
             status = 401
+        if self.mcp.old and headers.get("mcp-method") == "server/discover":
+            status = 400
         if status is not None:
             await JSONResponse({"error": "no"}, status)(scope, receive, send)
             return
         await self.app(scope, receive, send)
+
+
+@contextmanager
+def mcp_in_a_thread(**options: Any) -> Iterator[Mcp]:
+    """A server beside a test that is not asynchronous."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="mcp server")
+    thread.start()
+    serving = mcp_serving(**options)
+    try:
+        yield asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result(10)
+    finally:
+        leaving = serving.__aexit__(None, None, None)
+        asyncio.run_coroutine_threadsafe(leaving, loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
 
 
 @asynccontextmanager
@@ -156,6 +196,7 @@ async def mcp_serving(
     *,
     sse: bool = False,
     token: str | None = None,
+    old: bool = False,
     many: int = 0,
     port: int = 0,
     name: str = "test",
@@ -164,13 +205,14 @@ async def mcp_serving(
     """A server for as long as the block runs."""
     listener = socket.create_server(("127.0.0.1", port))
     port = listener.getsockname()[1]
-    mcp = Mcp(f"http://127.0.0.1:{port}/{'sse' if sse else 'mcp'}")
+    mcp = Mcp(f"http://127.0.0.1:{port}/{'sse' if sse else 'mcp'}", old=old)
     mcp.server = server = MCPServer(name, log_level="CRITICAL")
     tools_of(mcp, server, many)
     app = server.sse_app() if sse else server.streamable_http_app(stateless_http=stateless)
+    mcp.door = door = Door(mcp, app, token)
     web = uvicorn.Server(
         uvicorn.Config(
-            Door(mcp, app, token), ws="none", log_config=None, access_log=False,
+            door, ws="none", log_config=None, access_log=False,
             timeout_graceful_shutdown=1,
         )
     )  # fmt: skip
