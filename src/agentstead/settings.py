@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     max_output_tokens: int = 32_000
     scripted_file: Path | None = None
     """A scenario for the `scripted` provider instead of the built-in one."""
+    prices_file: Path | None = None
+    """The operator's prices (TOML), for models without a public one and instead of it; a session on
+    a model without any price cannot have a budget."""
 
     # work
     workers: int = 1

@@ -17,7 +17,7 @@ def line(output: str, about: str) -> str:
 def test_it_looks_at_everything_and_makes_nothing(tmp_path: Path) -> None:
     place = tmp_path / "data"
     shown = run("doctor", "--data-dir", str(place), seconds=60)
-    for about in ("Python", "data directory", "database", "server", "sandbox", "models"):
+    for about in ("Python", "data directory", "database", "server", "sandbox", "models", "prices"):
         assert line(shown.stdout, about)
     assert line(shown.stdout, "Python").startswith("ok")
     assert "limits by" in line(shown.stdout, "sandbox")
@@ -34,6 +34,17 @@ def test_keys_are_said_to_be_set_and_never_shown(tmp_path: Path) -> None:
     assert "Anthropic key is set" in said
     assert "OpenAI-compatible key is set" in said
     assert "canary" not in shown.stdout + shown.stderr
+
+
+def test_prices_are_counted_and_a_wrong_file_is_a_failure(tmp_path: Path) -> None:
+    file = tmp_path / "prices.toml"
+    file.write_text('[models."scripted-demo"]\ninput = 1\noutput = 2\n')
+    shown = run("doctor", "--data-dir", str(tmp_path), seconds=60, AGENTSTEAD_PRICES_FILE=str(file))
+    assert f"1 of 1 models have a list price; 1 in {file}" in line(shown.stdout, "prices")
+    file.write_text('[models."scripted-demo"]\ninput = "1"\noutput = 2\n')
+    shown = run("doctor", "--data-dir", str(tmp_path), seconds=60, AGENTSTEAD_PRICES_FILE=str(file))
+    assert shown.returncode == 1
+    assert 'models."scripted-demo".input: should be a number' in line(shown.stdout, "prices")
 
 
 def test_a_database_that_does_not_answer_is_a_failure(tmp_path: Path) -> None:

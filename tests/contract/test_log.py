@@ -562,3 +562,70 @@ async def test_the_start_of_a_call_is_noted_once(log: Any) -> None:
     with pytest.raises(LeaseLost):
         await log.start_call(newer, "sevt_call5")
     await log.delete(DEFAULT_WORKSPACE, new.id, lambda _: None)
+
+
+def a_budget(cents: int) -> dict[str, Any]:
+    return {"type": "limit", "max_list_cost": {"amount": str(cents), "currency": "USD"}}
+
+
+async def test_budget_and_cost_are_on_the_desk_and_in_the_row(log: Any) -> None:
+    new = replace(a_session(message()), budget=a_budget(5))
+    await log.create(new)
+    lease = await claim_one(log)
+    assert (await log.load(lease)).budget == a_budget(5)
+    row = await log.retrieve(DEFAULT_WORKSPACE, new.id)
+    assert (row.budget, row.list_cost) == (a_budget(5), 0)
+    desks: list[Any] = []
+
+    def look(desk: Any) -> Decision:
+        desks.append(desk)
+        return Decision((), starts_work=False)
+
+    for cost in (7, 10**30, None):
+        seen = (await log.retrieve(DEFAULT_WORKSPACE, new.id)).head_seq
+        columns = replace(derived(new), list_cost=cost)
+        await log.append(lease, [event(new)], seen=seen, derived=columns)
+        await log.accept(DEFAULT_WORKSPACE, new.id, [], look)
+        assert (desks[-1].budget, desks[-1].list_cost) == (a_budget(5), cost)
+        assert (await log.retrieve(DEFAULT_WORKSPACE, new.id)).list_cost == cost
+    row = await log.change(DEFAULT_WORKSPACE, new.id, lambda _: Change({"budget": None}))
+    assert row.budget is None
+
+
+async def test_a_park_over_an_unseen_event_writes_nothing(log: Any) -> None:
+    new, lease = await begun(log)
+    (first,) = ids(new.incoming)
+    updated = event(new, "session.updated", budget=None)
+    await log.change(DEFAULT_WORKSPACE, new.id, lambda _: Change({"budget": None}, (updated,)))
+    mine = [taken(new, new.incoming[0]), event(new, "session.status_idle")]
+    answer = await log.append(
+        lease, mine, seen=0, take=[first], derived=derived(new, "idle"), park=Park(None)
+    )
+    assert answer.refused
+    assert (ids(answer.events), ids(answer.inbox)) == ([updated.id], [first])
+    answer = await log.append(
+        lease, mine, seen=1, take=[first], derived=derived(new, "idle"), park=Park(None)
+    )
+    assert not answer.refused
+    assert (await log.retrieve(DEFAULT_WORKSPACE, new.id)).lease_owner is None
+
+
+async def test_a_change_can_wake_a_parked_session(log: Any) -> None:
+    new, lease = await begun(log)
+    await turn_over(log, lease, new, 0)
+    assert await log.claim("w", 1) == []
+    row = await log.change(
+        DEFAULT_WORKSPACE,
+        new.id,
+        lambda _: Change({"budget": None, "status": "running"}, (), wakes=True),
+    )
+    assert (row.status, row.stop_reason) == ("running", None)
+    assert row.active_since is not None
+    assert (await claim_one(log)).session_id == new.id
+
+
+async def test_a_change_alone_wakes_nobody(log: Any) -> None:
+    new, lease = await begun(log)
+    await turn_over(log, lease, new, 0)
+    await log.change(DEFAULT_WORKSPACE, new.id, lambda _: Change({"title": "t"}))
+    assert await log.claim("w", 1) == []

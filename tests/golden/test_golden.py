@@ -12,12 +12,20 @@ import pytest
 
 from agentstead.errors import ProviderFault
 from agentstead.harness.steps import CallModel, CancelTools, RunTools, Wait
+from agentstead.providers.prices import Price, rates
 from agentstead.testing.script import thinking, use
 from tests.harness.talk import CHILD_ID, Talk
 
 HERE = Path(__file__).parent
 WRITE = os.environ.get("AGENTSTEAD_GOLDEN") == "write"
+PRICE = Price(rates("500", "1000"), "test")
+"""A request of the talk, 10 tokens in and 5 out, is one cent."""
 BUSY = ProviderFault("too busy", kind="overloaded", retryable=True)
+
+
+def cap(amount: str) -> dict:
+    """A budget of so many cents."""
+    return {"type": "limit", "max_list_cost": {"amount": amount, "currency": "USD"}}
 
 
 class Told(Talk):
@@ -161,16 +169,40 @@ def self_hosted(talk: Told):
     talk.show("the client interrupts while the worker runs a call")
 
 
+def budget(talk: Told):
+    talk.message("begin")
+    talk.answer("I look.", use("bash", n=1), use("write", n=2))
+    talk.show("the request that crosses the cap calls a tool and asks; the tool runs")
+    bash, write = talk.uses()
+    talk.result(bash)
+    talk.show("the tool has run; the ask outranks the cap")
+    talk.confirm(write)
+    talk.show("the client allows the other; it runs at the cap")
+    talk.result(write)
+    talk.show("no request begins with the results: the thread pauses")
+    talk.new_budget(cap("2"))
+    talk.show("the budget is raised, the work goes on")
+    talk.answer(use("bash", n=3))
+    talk.result(talk.uses()[0])
+    talk.show("it is used up again")
+    talk.new_budget(None)
+    talk.answer("Done.")
+    talk.show("without a budget the turn ends")
+
+
 CHOREOGRAPHIES = (
-    normal_turn, asks, interrupt, retry, refusal, messages_while_running, two_threads, self_hosted,
+    normal_turn, asks, interrupt, retry, refusal, messages_while_running, two_threads,
+    self_hosted, budget,
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("choreography", CHOREOGRAPHIES, ids=lambda each: each.__name__)
 def test_it_is_as_it_was(choreography):
+    more = {"budget": cap("1"), "price": PRICE} if choreography is budget else {}
     talk = Told(
         child=choreography is two_threads,
         environment="self_hosted" if choreography is self_hosted else "cloud",
+        **more,
     )
     choreography(talk)
     path = HERE / f"{choreography.__name__}.jsonl"

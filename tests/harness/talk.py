@@ -11,6 +11,7 @@ from agentstead.harness import context
 from agentstead.harness.plan import plan
 from agentstead.harness.state import fold, fold_all, initial
 from agentstead.harness.steps import CallModel, CancelTools, Record, RunTools
+from agentstead.providers.prices import Price
 from agentstead.providers.provider import Done, Usage
 from agentstead.testing.clock import ManualClock
 from agentstead.testing.memory_session import through_json
@@ -39,7 +40,13 @@ class Talk:
     """One session's log and state."""
 
     def __init__(
-        self, *, child: bool = False, attempts: int = 0, environment: str = "cloud"
+        self,
+        *,
+        child: bool = False,
+        attempts: int = 0,
+        environment: str = "cloud",
+        budget=None,
+        price: Price | None = None,
     ) -> None:
         self.clock = ManualClock(1_900_000_000.0)
         self.ids = Numbered()
@@ -52,7 +59,9 @@ class Talk:
             created_at=self.clock.now(),
             offered=TOOLS_OFFERED,
             attempts=attempts,
+            budget=budget,
         )
+        self.price = price
         self.state = self.beginning
         self.events = []
         self.pending = []
@@ -130,6 +139,10 @@ class Talk:
             "user.tool_result", thread and thread.id, tool_use_id=call_id, content=content
         )
 
+    def new_budget(self, budget) -> None:
+        """The door replaces or removes the budget."""
+        self.write(Draft("session.updated", PRIMARY, {"budget": budget}))
+
     # the worker
 
     def steps(self):
@@ -189,7 +202,7 @@ class Talk:
     def made(self, step: CallModel) -> Answer:
         """What the worker makes drafts with."""
         thread = self.state.threads[step.thread_id]
-        return Answer(None, None, self.state, thread, step.request_id)
+        return Answer(None, None, self.state, thread, step.request_id, price=self.price)
 
     def result(self, call_id: str, text: str = "ok", *, is_error: bool = False):
         """A running tool gives its result."""

@@ -179,7 +179,9 @@ CREATE TABLE public.sessions (
     batch_arrived bigint,
     batch_seen text[] DEFAULT '{}'::text[] NOT NULL,
     batch_ended_seq bigint,
-    batch_ended_at timestamp with time zone
+    batch_ended_at timestamp with time zone,
+    budget json,
+    list_cost numeric
 )
 WITH (fillfactor='60');
 

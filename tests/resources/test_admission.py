@@ -309,3 +309,37 @@ def test_the_calls_to_look_up_are_named_once() -> None:
     events = [allow("a"), allow("a"), result("b"), MESSAGE]
     body = parse(Send, canonical({"events": events}).encode())
     assert call_ids([Sent(one, "i", "p") for one in body.events]) == ("a", "b")
+
+
+def capped(status: str, reason: str | None, *waits: str, cost: int | None = 10**10) -> Desk:
+    """A desk at a cap of one cent."""
+    money = {"amount": "1", "currency": "USD"}
+    budget = {"type": "limit", "max_list_cost": money}
+    return desk(status, reason, waits=waits, budget=budget, list_cost=cost)
+
+
+# wire §5.4: at the cap only answers and interrupts.
+@pytest.mark.parametrize("cost", [10**10, 10**12, None])
+def test_at_the_cap_nothing_that_starts_work_is_taken(cost: int | None) -> None:
+    for status, reason in (("idle", "budget_reached"), ("idle", "end_turn"), ("running", None)):
+        at = capped(status, reason, cost=cost)
+        for events in ((MESSAGE,), (SYSTEM,), (INTERRUPT, MESSAGE)):
+            said = refusal(at, *events)
+            assert said.startswith(f"events.{len(events) - 1}.type: The session has used up")
+            assert "user.tool_confirmation, user.tool_result, user.custom_tool_result" in said
+    assert queued(decide(capped("idle", "end_turn", cost=10**10 - 1), MESSAGE)) == ["user.message"]
+
+
+def test_answers_are_taken_at_the_cap() -> None:
+    at = capped("idle", "requires_action", "sevt_ask1", "sevt_own1")
+    decision = decide(at, allow("sevt_ask1"), result("sevt_own1"))
+    assert queued(decision) == ["user.tool_confirmation", "user.custom_tool_result"]
+    assert decision.starts_work
+    assert queued(decide(at, INTERRUPT)) == ["user.interrupt"]
+
+
+def test_an_interrupt_of_a_paused_session_leaves_no_trace() -> None:
+    decision = decide(capped("idle", "budget_reached"), INTERRUPT)
+    assert decision.queue == ()
+    assert not decision.starts_work
+    assert decision.echoes[0]["processed_at"] == NOW

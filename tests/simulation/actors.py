@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from agentstead.clock import rfc3339
 from agentstead.errors import Invalid
 from agentstead.log.log import Change, Incoming
+from agentstead.resources import session_budget
 from agentstead.wire.events.stored import Event
 from tests.simulation import door, faults
 
 PEEK_SECONDS = 0.2
+PLENTY_CENTS = 100
+"""More than the next request costs."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,14 @@ class Habits:
     """How likely a call is never answered."""
     renames: int = 0
     """How often it changes the session's title and agent."""
+    raises: int = 0
+    """How often it raises a budget that stops the session."""
+    step_cents: int = 1
+    """Above what was used, when it does."""
+    removes: bool = False
+    """When it has raised as often as it wants: removes the budget."""
+    rebudgets: int = 0
+    """How often it changes the budget at moments that mean nothing."""
 
 
 @dataclass
@@ -55,6 +66,8 @@ class Client:
     ignored: set[str] = field(default_factory=set)
     """Calls it will never answer."""
     sent: set[str] = field(default_factory=set)
+    will_raise: bool = False
+    """It does not leave a session at its budget."""
 
     @property
     def session(self):
@@ -63,7 +76,10 @@ class Client:
     async def run(self) -> None:
         """Talk, interrupt and rename; answering goes on until the world ends."""
         self.world.loop.create_task(self.answer_all())
-        await asyncio.gather(self.talk(), self.interrupt_now_and_then(), self.rename())
+        self.world.loop.create_task(self.raise_when_stopped())
+        await asyncio.gather(
+            self.talk(), self.interrupt_now_and_then(), self.rename(), self.rebudget()
+        )
 
     # sending
 
@@ -152,6 +168,7 @@ class Client:
                     await self.answer(event)
             case faults.CHANGE_FIRST:
                 await self.change(self.world.ids.new("title"))
+                await self.new_budget(PLENTY_CENTS)
 
     async def interrupt_now_and_then(self) -> None:
         """At moments that mean nothing to the session."""
@@ -176,6 +193,49 @@ class Client:
         def decide(row):
             event = Event(event_id, "session.updated", row.primary_thread_id, payload, at)
             return Change({"title": title}, (event,))
+
+        await self.world.log.change(self.workspace_id, self.session_id, decide)
+
+    async def rebudget(self) -> None:
+        """Raise or lower the cap under the worker's hands."""
+        for number in range(self.habits.rebudgets):
+            await self.pause(self.habits.gap_seconds * 2)
+            await self.new_budget(1 + number * self.habits.step_cents)
+
+    async def raise_when_stopped(self) -> None:
+        """Make room each time the session stops for its budget."""
+        left = self.habits.raises
+        self.will_raise = bool(left or self.habits.removes)
+        while self.will_raise:
+            await asyncio.sleep(PEEK_SECONDS)
+            reason = (self.session.row.stop_reason or {}).get("type")
+            if reason == "budget_reached":
+                await self.pause(2.0)
+                await self.new_budget(self.habits.step_cents if left else None)
+                self.will_raise = left > 1 or (left == 1 and self.habits.removes)
+                left -= 1
+
+    async def new_budget(self, more: int | None) -> None:
+        """A cap of so many cents above what was used; None removes it."""
+        at, event_id = self.world.clock.now(), self.world.ids.new("sevt")
+        self.world.say(self, "session.updated", f"budget {more}")
+
+        def decide(row):
+            if row.budget is None or row.list_cost is None:
+                return Change({})
+            cap = row.list_cost // 10**10 + more if more else None
+            money = {"amount": str(cap), "currency": "USD"}
+            budget = None if cap is None else {"type": "limit", "max_list_cost": money}
+            if budget == row.budget or (cap is not None and cap * 10**10 <= row.list_cost):
+                return Change({})
+            columns = {"budget": budget}
+            wakes = session_budget.frees(row, budget)
+            if wakes and session_budget.paused(row):
+                columns["status"] = "running"
+            fields = {"budget": budget, "processed_at": rfc3339(at)}
+            payload = {"id": event_id, "type": "session.updated", **fields}
+            event = Event(event_id, "session.updated", row.primary_thread_id, payload, at)
+            return Change(columns, (event,), wakes=wakes)
 
         await self.world.log.change(self.workspace_id, self.session_id, decide)
 

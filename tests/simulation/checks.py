@@ -135,6 +135,10 @@ class Watch:
             == (derived.status, derived.stop_reason, derived.asks),
             f"row says {row.status} {row.stop_reason} {row.asks}, log says {derived}",
         )
+        demand(
+            row.list_cost == derived.list_cost,
+            f"the row's cost {row.list_cost} is not the log's {derived.list_cost}",
+        )
         if derived.active_since is None:
             demand(dict(row.usage) == dict(derived.usage), "the row's usage is not the log's")
 
@@ -144,7 +148,12 @@ class Watch:
         if self.states % SAMPLED:
             return
         session = self.world.log.sessions[state.session_id]
-        record = replace(session.record(), events=tuple(session.events[: state.seq]), inbox=())
+        record = replace(
+            session.record(),
+            events=tuple(session.events[: state.seq]),
+            inbox=(),
+            budget=session.new.budget,
+        )
         folded = from_record(self.world.any_ports, record)
         for name in vars(folded):
             if name in ("inbox", "attempts"):
@@ -335,9 +344,73 @@ def met(message, rest) -> bool:
             return True
         if event.type in ("user.interrupt", "session.status_terminated"):
             return True
+        if event.type == "session.thread_status_idle" and mine and stopped_at_cap(event):
+            return True
         if event.type == "session.error" and mine:
             return event.payload["error"]["retry_status"]["type"] == "exhausted"
     return False
+
+
+def stopped_at_cap(event) -> bool:
+    """Whether this idle is for the budget."""
+    return event.payload["stop_reason"]["type"] == "budget_reached"
+
+
+def cost_of(event) -> int:
+    """What an event tells of cost, in picodollars."""
+    return (event.private or {}).get("list_cost") or 0
+
+
+def cap_of(budget) -> float:
+    """Picodollars."""
+    return float("inf") if budget is None else int(budget["max_list_cost"]["amount"]) * 10**10
+
+
+def budgets_are_kept(world) -> None:
+    """No request begins at the cap; one may that was decided on before the cap was changed."""
+    for session in world.log.sessions.values():
+        cost, cap, earlier = 0, cap_of(session.new.budget), 0.0
+        for event in session.events:
+            if event.type == "session.updated" and "budget" in event.payload:
+                cap, earlier = cap_of(event.payload["budget"]), max(cap, earlier)
+            if event.type == "span.model_request_start":
+                demand(
+                    cost < max(cap, earlier),
+                    f"{session.row.id}: a request begins at a cost of {cost}, the cap is {cap}",
+                )
+                earlier = 0.0
+            cost += cost_of(event)
+        if session.row.list_cost is not None:
+            demand(
+                cost == session.row.list_cost,
+                f"{session.row.id}: the requests cost {cost}, the row says {session.row.list_cost}",
+            )
+
+
+def pauses_end_with_room(world) -> None:
+    """What a budget has stopped goes on once there is room, unless the client stops it for good."""
+    for session in world.log.sessions.values():
+        cost, paused = 0, set()
+        for number, event in enumerate(session.events):
+            cost += cost_of(event)
+            if event.type == "session.thread_status_idle" and stopped_at_cap(event):
+                paused.add(event.thread_id)
+            rebudgeted = event.type == "session.updated" and "budget" in event.payload
+            if rebudgeted and cost < cap_of(event.payload["budget"]):
+                rest = session.events[number + 1 :]
+                for thread_id in paused:
+                    demand(
+                        any(goes_on(each, thread_id) for each in rest),
+                        f"{thread_id} does not go on although the budget has room",
+                    )
+                paused.clear()
+
+
+def goes_on(event, thread_id: str) -> bool:
+    """Whether this thread's work goes on with this event, or is given up."""
+    if event.type == "user.interrupt":
+        return event.payload.get("session_thread_id") in (None, thread_id)
+    return event.type == "span.model_request_start" and event.thread_id == thread_id
 
 
 AT_THE_END = (
@@ -353,6 +426,8 @@ AT_THE_END = (
     events_are_in_order,
     nothing_accepted_is_lost,
     every_message_is_answered,
+    budgets_are_kept,
+    pauses_end_with_room,
 )
 
 
@@ -373,6 +448,10 @@ def unsettled(world) -> str | None:
         reason = (row.stop_reason or {}).get("type")
         if session.events and (reason == "requires_action") != bool(row.asks):
             return f"{where}: stopped for {reason} with open asks {row.asks}"
+        if reason == "budget_reached" and (row.list_cost or 0) < cap_of(row.budget):
+            return f"{where} stands still at a budget that has room"
+        if reason == "budget_reached" and world.will_raise(row.id):
+            return f"{where} stands still at a budget that will be raised"
         if pending := {ask.id for ask in row.asks} - world.silent():
             return f"{where} waits for answers that will come: {pending}"
     return None

@@ -17,11 +17,20 @@ def refuse_ended(desk: Desk) -> None:
         raise Invalid("events: this session has ended.")
 
 
+def refuse_at_cap(desk: Desk) -> None:
+    if desk.budget is None:
+        return
+    cap = int(desk.budget["max_list_cost"]["amount"]) * 10**10
+    if desk.list_cost is None or desk.list_cost >= cap:
+        raise Invalid("events: the budget is used up.")
+
+
 def message(incoming: Incoming):
     """A message starts work, and is refused while the session waits for answers."""
 
     def decide(desk: Desk) -> Decision:
         refuse_ended(desk)
+        refuse_at_cap(desk)
         if desk.status == "idle" and desk.open_asks:
             raise Invalid("events.0: answer the open calls first.")
         return Decision((incoming,), desk.status == "idle")

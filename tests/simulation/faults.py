@@ -59,17 +59,20 @@ class Fault:
 class Calm:
     """Nothing goes wrong."""
 
+    end_with_calm = True
+
     def draw(self, name: str, point: int) -> Fault | None:
         return None
 
 
 @dataclass(slots=True)
 class Once:
-    """One fault, at one port call."""
+    """One fault, at one port call, also when the clients have said everything."""
 
     point: int
     kind: str
     seconds: float = 30.0
+    end_with_calm: bool = False
 
     def draw(self, name: str, point: int) -> Fault | None:
         return Fault(self.kind, self.seconds) if point == self.point else None
@@ -81,6 +84,8 @@ class Swarm:
 
     rng: Random
     rates: dict[str, float] = field(default_factory=dict)
+    end_with_calm: bool = True
+    """Faults stop, and then everything must settle."""
 
     def __post_init__(self) -> None:
         if not self.rates:

@@ -43,7 +43,8 @@ def complaints(primary_id: str, events, *, hosted: bool = False) -> Iterator[str
     for event in events:
         where = f"event {event.seq} {event.type}"
         thread = threads.setdefault(event.thread_id, ThreadSeen(hosted=hosted))
-        if event.type in INPUT or event.type == "agent.thread_message_received":
+        rebudgeted = event.type == "session.updated" and "budget" in event.payload
+        if rebudgeted or event.type in INPUT or event.type == "agent.thread_message_received":
             input_since_idle = True
         elif not input_since_idle and event.type not in OTHERS:
             yield f"{where}: nothing may follow an idle without new input"

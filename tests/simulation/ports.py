@@ -133,6 +133,7 @@ class GatedModel:
         self.process = process
         self.upstream = model.upstream
         self.capabilities = model.capabilities
+        self.price = model.price
         self.provider = self
         self.inner = model.provider
 

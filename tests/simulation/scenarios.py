@@ -7,6 +7,7 @@ from agentstead.clock import rfc3339
 from agentstead.errors import McpFault, SandboxFault
 from agentstead.harness.servers import ServerTool, model_name
 from agentstead.log.log import Change, Incoming, NewSession
+from agentstead.providers.prices import Price, rates
 from agentstead.sandbox.sandbox import Outcome
 from agentstead.testing.fake_sandbox import Behaviour
 from agentstead.testing.fake_servers import Reaction
@@ -97,6 +98,16 @@ def calm_tool(call) -> Behaviour:
     return Behaviour(Outcome.text(f"{call.tool} {call.arguments.get('n')}"), 2.0)
 
 
+PRICE = Price(rates("500", "1000"), "simulation")
+"""A request of a simulation costs some cents."""
+
+
+def cents(amount: int):
+    """A budget."""
+    money = {"amount": str(amount), "currency": "USD"}
+    return {"type": "limit", "max_list_cost": money}
+
+
 PROMPT = Habits(gap_seconds=1.0, deny=0.0)
 
 
@@ -124,6 +135,12 @@ class Scenario:
     rate_loss: float = 0.0
     skill: Skill | None = None
     """With one, a self-hosted worker runs the tools."""
+    budget: int | None = None
+    """Cents; with some, the models have a price."""
+
+    def price(self, name):
+        """Of the model of this name."""
+        return PRICE if self.budget else None
 
     def models(self, world):
         """Sources of the scripts by model name."""
@@ -139,6 +156,7 @@ class Scenario:
             list(self.texts),
             child=bool(self.child_answers),
             servers=self.servers,
+            budget=self.budget,
             skill=self.skill,
         )
         return [client]
@@ -153,6 +171,7 @@ async def a_session(
     servers: bool = False,
     workspace: str = "wrkspc_a",
     skill=None,
+    budget=None,
 ):
     """A session whose first message comes with its creation; with a child thread when asked for.
 
@@ -180,6 +199,7 @@ async def a_session(
             vault_ids=(),
             created_at=now,
             incoming=(Incoming(event_id, "user.message", None, payload),),
+            budget=cents(budget) if budget else None,
         )
     )
     if child:
@@ -352,6 +372,30 @@ GOLDEN = (
         habits=AFTER,
         skill=Skill(),
     ),
+    Scenario(
+        "a budget, raised and removed",
+        (
+            say("I look.", use("bash", n=1)),
+            say(use("write", n=2), use("bash", n=3)),
+            say(use("bash", n=4)),
+            say("Done."),
+        ),
+        habits=Habits(gap_seconds=1.0, deny=0.0, raises=2, removes=True),
+        budget=1,
+    ),
+    Scenario(
+        "a budget, kept",
+        (say(use("write", n=1), use("bash", n=2)), say("Never.")),
+        habits=AFTER,
+        budget=1,
+    ),
+    Scenario(
+        "a budget of two threads",
+        (say(use("bash", n=1)), say(use("write", n=2)), say("Done.")),
+        child_answers=(say(use("bash", n=11)), say("My part is done.")),
+        habits=Habits(gap_seconds=1.0, deny=0.0, raises=20, step_cents=1),
+        budget=1,
+    ),
 )
 
 
@@ -386,6 +430,19 @@ class Drawn:
         self.rate_down = self.more.choice((0.0, 0.0, 0.3))
         self.rate_gone = self.more.choice((0.0, 0.2))
         """How likely a tool is missing in a server's list."""
+        self.purse = Random()
+        self.purse.setstate(rng.getstate())
+        """What is drawn of budgets leaves the rest of a seed's run as it was."""
+        self.rate_budget = self.purse.choice((0.0, 0.5, 1.0))
+
+    def price(self, name):
+        return PRICE
+
+    def budget(self):
+        """Cents, or none."""
+        if self.purse.random() >= self.rate_budget:
+            return None
+        return self.purse.choice((1, 8, 30, 200))
 
     def habits(self) -> Habits:
         rng = self.rng
@@ -399,6 +456,10 @@ class Drawn:
             deny=rng.choice((0.0, 0.3)),
             silent=rng.choice((0.0, 0.0, 0.1)),
             renames=rng.choice((0, 0, 2)),
+            raises=self.purse.choice((0, 1, 5)),
+            step_cents=self.purse.choice((1, 10, 60)),
+            removes=self.purse.random() < 0.3,
+            rebudgets=self.purse.choice((0, 0, 2)),
         )
 
     def models(self, world):
@@ -420,6 +481,7 @@ class Drawn:
                     servers=self.servers,
                     workspace=workspace,
                     skill=self.skill(),
+                    budget=self.budget(),
                 )
             )
         return clients

@@ -20,7 +20,9 @@ from agentstead.testing.fake_servers import FakeServers
 from agentstead.testing.memory_log import MemoryLog
 from agentstead.worker import run_tools, step_tasks, turn
 from agentstead.worker.loop import Worker
-from tests.simulation.run import by_seed, calmly
+from tests.simulation import checks
+from tests.simulation.faults import CHANGE_FIRST
+from tests.simulation.run import by_seed, calmly, with_fault
 from tests.simulation.scenarios import GOLDEN
 from tests.simulation.world import PLAIN, Doubles
 
@@ -37,12 +39,16 @@ class Bug:
     plant: Callable = lambda patch: None
     doubles: Doubles = PLAIN
     seeds_only: bool = False
+    raced: bool = False
+    """Found when a client changes the session right before an append of the last fixed scenario."""
 
 
 def runs(bug: Bug):
     """The fixed scenarios without faults, then seeds."""
-    for scenario in () if bug.seeds_only else GOLDEN:
+    for scenario in () if bug.seeds_only or bug.raced else GOLDEN:
         yield calmly(scenario, bug.doubles)
+    for point in range(1, calmly(GOLDEN[-1]).points + 1) if bug.raced else ():
+        yield with_fault(GOLDEN[-1], point, CHANGE_FIRST, bug.doubles)
     for seed in SEEDS:
         yield by_seed(seed, bug.doubles)
 
@@ -123,6 +129,30 @@ class KeepsLease(MemoryLog):
     @staticmethod
     def _give_back(session):
         """Nothing."""
+
+
+class SleepsOverABudget(MemoryLog):
+    """Parks a session although somebody else has written to it."""
+
+    async def append(self, lease, entries, *, seen, take=(), derived, park=None):
+        session = self._held(lease)
+        if park is not None and all(pending.id in park.known for pending in session.inbox):
+            done = await super().append(lease, entries, seen=seen, take=take, derived=derived)
+            seen = len(session.events)
+            parked = await super().append(lease, (), seen=seen, derived=derived, park=park)
+            return replace(parked, events=done.events)
+        return await super().append(
+            lease, entries, seen=seen, take=take, derived=derived, park=park
+        )
+
+
+class DoesNotWake(MemoryLog):
+    """A raised budget wakes nobody."""
+
+    async def change(self, workspace_id, session_id, decide):
+        return await super().change(
+            workspace_id, session_id, lambda row: replace(decide(row), wakes=False)
+        )
 
 
 class NeverSleeps(MemoryLog):
@@ -249,6 +279,7 @@ def folds_others_last(patch):
         return replace(after, seq=last).with_inbox(appended.inbox)
 
     patch.setattr(turn.Turn, "caught_up", caught_up)
+    patch.setattr(checks, "SAMPLED", 1)
 
 
 def ends_by_itself(patch):
@@ -425,6 +456,32 @@ class QueuesTwice(MemoryLog):
         return await super().accept(workspace_id, session_id, call_ids, anyhow)
 
 
+def ignores_the_budget(patch):
+    patch.setattr(state.State, "at_cap", property(lambda self: False))
+
+
+def counts_half(patch):
+    """The row's cost leaves some of the work out."""
+    original = state.HANDLERS["span.model_request_end"]
+
+    def request_ended(state_now, event):
+        after = original(state_now, event)
+        return replace(after, cost=state_now.cost if state_now.cost.priced else after.cost)
+
+    patch.setattr(state, "HANDLERS", {**state.HANDLERS, "span.model_request_end": request_ended})
+
+
+def drops_what_is_paused(patch):
+    original = state.HANDLERS["session.thread_status_idle"]
+
+    def thread_idle(state_now, event):
+        after = original(state_now, event)
+        paused = after.threads[event.payload["session_thread_id"]]
+        return after.with_thread(replace(paused, needs_model=False))
+
+    patch.setattr(state, "HANDLERS", {**state.HANDLERS, "session.thread_status_idle": thread_idle})
+
+
 def idles_too_soon(patch):
     going = ("running", "rescheduling")
     busy = property(lambda self: self.status in going or self.needs_model)
@@ -461,7 +518,7 @@ BUGS = (
     Bug("a result twice", "results|which is not open", tool_outcome(lambda r, _: r + r)),
     Bug("a result dropped", "not settled", tool_outcome(lambda r, _: [])),
     Bug("a result in a wrong place", "in a wrong place", tool_outcome(in_primary)),
-    Bug("others folded last", "live state differs", folds_others_last, seeds_only=True),
+    Bug("others folded last", "live state differs", folds_others_last, raced=True),
     Bug("a worker ends", "ended by itself", ends_by_itself),
     Bug("an assertion fails", "planted", asserts),
     Bug("messages in between", "a message between", messages_first),
@@ -482,6 +539,12 @@ BUGS = (
         confirmation_is_enough),
     Bug("the door takes any result", "two answers of clients",
         doubles=Doubles(log=QueuesTwice)),
+    Bug("sleeps over a raised budget", "a budget that has room", raced=True,
+        doubles=Doubles(log=SleepsOverABudget)),
+    Bug("a raised budget wakes nobody", "not settled", doubles=Doubles(log=DoesNotWake)),
+    Bug("ignores the budget", "a request begins at a cost", ignores_the_budget),
+    Bug("counts half the cost", "the requests cost", counts_half),
+    Bug("drops what is paused", "does not go on|not settled", drops_what_is_paused),
     Bug("idles too soon", "lists calls that are answered", idles_too_soon),
     Bug("idles alone", "the session is idle while|while the session is", alone),
 )  # fmt: skip

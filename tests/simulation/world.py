@@ -107,7 +107,9 @@ class SimWorld:
         self.log = self.doubles.log(self.clock)
         self.sandbox = self.doubles.sandbox(self.clock, self.scenario.behave)
         self.scripts = {
-            name: self.doubles.script(self.clock, source, name=name)
+            name: self.doubles.script(
+                self.clock, source, name=name, price=self.scenario.price(name)
+            )
             for name, source in self.scenario.models(self).items()
         }
         self.models = ScriptedModels(self.scripts)
@@ -144,7 +146,7 @@ class SimWorld:
         """The fault of this port call, if any; calls are numbered from 1."""
         if name not in STANDING:
             self.points += 1
-        if self.calm:
+        if self.calm and self.faults.end_with_calm:
             return None
         return self.faults.draw(name, -1 if name in STANDING else self.points)
 
@@ -160,6 +162,10 @@ class SimWorld:
     def silent(self) -> set[str]:
         """Calls that no client will ever answer."""
         return {call for client in self.clients for call in client.ignored}
+
+    def will_raise(self, session_id: str) -> bool:
+        """Whether the session's client makes room when its budget stops it."""
+        return any(c.will_raise for c in self.clients if c.session_id == session_id)
 
     async def race(self, kind: str, session_id: str) -> None:
         """A client of this session gets in right before an append."""

@@ -90,6 +90,7 @@ class Halting:
 
     name, upstream = "halting", "halting"
     capabilities = Capabilities("Halting", 200_000, 64_000)
+    price = None
 
     @property
     def provider(self) -> Any:

@@ -29,6 +29,7 @@ NOT_YET = (
 )
 """What is accepted on the wire and does not do its work in this version."""
 MODELS_SHOWN = 12
+"""At most so many names in one finding."""
 
 
 class Grade(Enum):
@@ -61,6 +62,7 @@ async def examine(settings: Settings) -> list[Finding]:
         server(settings),
         await sandbox(),
         *models(settings),
+        prices(settings),
         Finding(Grade.NOTE, "not available yet", f"{len(NOT_YET)} features", NOT_YET),
     ]
 
@@ -164,3 +166,21 @@ def models(settings: Settings) -> list[Finding]:
         what = f"only {shown}, which is scripted and not an AI; {said}"
         return [Finding(Grade.LACKING, "models", what, [remedy])]
     return [Finding(Grade.OK, "models", f"{shown}; {said}")]
+
+
+def prices(settings: Settings) -> Finding:
+    """Which models have a list price: only on those can a session have a budget."""
+    try:
+        catalogue = Catalogue(settings)
+        named = [catalogue.resolve(name) for name in catalogue.names()]
+    except AgentsteadError as error:
+        return Finding(Grade.FAILED, "prices", error.message)
+    own = settings.prices_file
+    file = "none of the operator's" if own is None else f"{len(catalogue.prices.own)} in {own}"
+    without = [model.name for model in named if model.price is None]
+    what = f"{len(named) - len(without)} of {len(named)} models have a list price; {file}"
+    if not without:
+        return Finding(Grade.OK, "prices", what)
+    shown = ", ".join(without[:MODELS_SHOWN]) + (", …" if len(without) > MODELS_SHOWN else "")
+    remedy = f"No budget on {shown}: name what they cost in AGENTSTEAD_PRICES_FILE."
+    return Finding(Grade.NOTE, "prices", what, [remedy])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from agentstead.harness import retry, usage
+from agentstead.harness import budget, retry, usage
 from agentstead.harness.state import State
 from agentstead.harness.steps import Call
 from agentstead.harness.thread import OpenCall, RequestFault, Thread
@@ -11,6 +11,7 @@ from agentstead.wire.events.stored import Draft
 
 INTERRUPTED = "Tool execution was interrupted before completion. Please retry."
 END_TURN: Mapping[str, Any] = {"type": "end_turn"}
+BUDGET_REACHED: Mapping[str, Any] = {"type": "budget_reached"}
 RETRIES_EXHAUSTED: Mapping[str, Any] = {"type": "retries_exhausted"}
 NO_USAGE = {
     "input_tokens": 0,
@@ -71,29 +72,39 @@ def idle(
     """The thread stops; when no other one works, so does the session."""
     drafts = (thread_event(thread, "idle", stop_reason=stop_reason, stop_details=stop_details),)
     others = [other for other in state.threads.values() if other.id != thread.id]
+    paused = stop_reason["type"] == "budget_reached"
     if any(other.busy for other in others):
-        return drafts
+        return (*drafts, usage_snapshot(state, now)) if paused else drafts
     waiting = thread.blocking if stop_reason["type"] == "requires_action" else ()
     for other in others:
         waiting += other.blocking
     if waiting:
         session_reason: Mapping[str, Any] = requires_action(waiting)
         stop_details = None
+    elif paused or any(other.paused for other in others):
+        session_reason = BUDGET_REACHED
+        stop_details = None
     elif thread.id == state.primary_id:
         session_reason = stop_reason
     else:
         session_reason = state.primary.stop_reason or END_TURN
         stop_details = None
-    snapshot = usage.on_wire(state.usage, state.active_at(now))
     return (
         *drafts,
-        Draft("session.usage", state.primary_id, {"usage": snapshot, "budget": None}),
+        usage_snapshot(state, now),
         Draft(
             "session.status_idle",
             state.primary_id,
             {"stop_reason": session_reason, "stop_details": stop_details},
         ),
     )
+
+
+def usage_snapshot(state: State, now: float) -> Draft:
+    """`session.usage`: what the session has used up to now, and its cap."""
+    cost = budget.list_cost(state.cost, state.budget)
+    shown = usage.on_wire(state.usage, state.active_at(now), cost)
+    return Draft("session.usage", state.primary_id, {"usage": shown, "budget": state.budget})
 
 
 def result(state: State, call: Call, text: str) -> Draft:

@@ -37,7 +37,7 @@ URGENT = frozenset(
 A `session.error` in the inbox is the platform's own: what it has to say to a session that waits.
 """
 
-WAIT_ORDER = {"retry": 0, "client": 1, "idle": 2, "terminated": 3}
+WAIT_ORDER = {"retry": 0, "client": 1, "budget": 2, "idle": 3, "terminated": 4}
 
 
 def plan(state: State, now: float) -> tuple[Step, ...]:
@@ -232,6 +232,15 @@ def awaiting_client(state: State, thread: Thread, now: float) -> Step | None:
     return Record(drafts=drafts.idle(state, thread, now, reason))
 
 
+def budget_reached(state: State, thread: Thread, now: float) -> Step | None:
+    """At the session's budget no model request begins: the thread pauses, its work is kept."""
+    if not (thread.needs_model and state.at_cap):
+        return None
+    if thread.paused:
+        return Wait("budget")
+    return Record(drafts=drafts.idle(state, thread, now, drafts.BUDGET_REACHED))
+
+
 def retry_to_wait_for(state: State, thread: Thread, now: float) -> Step | None:
     """A failed request waits for its next attempt."""
     if thread.retry_at is None:
@@ -287,6 +296,7 @@ THREAD_RULES: tuple[tuple[str, Callable[[State, Thread, float], Step | None]], .
     ("denied_calls", denied_calls),
     ("tools_to_run", tools_to_run),
     ("awaiting_client", awaiting_client),
+    ("budget_reached", budget_reached),
     ("retry_to_wait_for", retry_to_wait_for),
     ("input_to_answer", input_to_answer),
     ("turn_over", turn_over),

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentstead.harness import mounts, usage
+from agentstead.harness import budget, mounts, usage
+from agentstead.harness.budget import NOTHING, Cost
 from agentstead.harness.evolve import evolve
 from agentstead.harness.place import by_client
 from agentstead.harness.retry import RetryPolicy
@@ -51,6 +52,9 @@ class State:
     last_at: float = 0.0
     ordinal: int = 0
     usage: Mapping[str, int] | None = None
+    budget: Mapping[str, Any] | None = None
+    """The cap on the list cost, as on the wire."""
+    cost: Cost = NOTHING
     active_seconds: float = 0.0
     active_since: float | None = None
     told: frozenset[str] = frozenset()
@@ -60,6 +64,11 @@ class State:
     def primary(self) -> Thread:
         """The primary thread."""
         return self.threads[self.primary_id]
+
+    @property
+    def at_cap(self) -> bool:
+        """The budget is used up: no model request may begin."""
+        return budget.reached(self.budget, self.cost.measured)
 
     def active_at(self, now: float) -> float:
         """Seconds in which at least one thread ran."""
@@ -98,6 +107,7 @@ def initial(
     retry: RetryPolicy = DEFAULT_RETRY,
     attempts: int = 0,
     attempts_max: int = 20,
+    budget: Mapping[str, Any] | None = None,
 ) -> State:
     """The state of a session before its first event."""
     primary = Thread(primary_id, agent, None, created_at)
@@ -112,6 +122,7 @@ def initial(
         retry=retry,
         attempts=attempts,
         attempts_max=attempts_max,
+        budget=budget,
     )
 
 
@@ -227,6 +238,7 @@ def request_ended(state: State, event: Event) -> State:
             refusal=refusal,
             full=private["stop_reason"] == "context_window",
             usage=usage.add(thread.usage, counts),
+            cost=thread.cost.plus(private.get("list_cost")),
             context_tokens=sum(
                 int(counts.get(name) or 0)
                 for name in (
@@ -237,7 +249,11 @@ def request_ended(state: State, event: Event) -> State:
                 )
             ),
         )
-        state = evolve(state, usage=usage.add(state.usage, counts))
+        state = evolve(
+            state,
+            usage=usage.add(state.usage, counts),
+            cost=state.cost.plus(private.get("list_cost")),
+        )
     elif "fault" in private:
         fault = private["fault"]
         thread = evolve(
@@ -326,14 +342,15 @@ def thread_rescheduled(state: State, event: Event) -> State:
 
 
 def thread_idle(state: State, event: Event) -> State:
-    """The thread's turn is over, or it waits for the client."""
+    """The thread's turn is over, or it waits: for the client, or at the budget with its work kept."""
     thread = state.threads[event.payload["session_thread_id"]]
+    kept = event.payload["stop_reason"]["type"] == "budget_reached" and thread.needs_model
     return state.with_thread(
         evolve(
             thread.moved("idle", event.at),
             stop_reason=event.payload["stop_reason"],
             interrupted=False,
-            needs_model=False,
+            needs_model=kept,
             fault=None,
             failures=0,
             retry_at=None,
@@ -388,11 +405,18 @@ def session_error(state: State, event: Event) -> State:
 
 
 def session_updated(state: State, event: Event) -> State:
-    """New tools or servers apply from the next turn."""
+    """New tools or servers apply from the next turn; a budget with room ends the pauses at it."""
     agent = event.payload.get("agent")
-    if agent is None:
+    if agent is not None:
+        state = evolve(state.with_thread(evolve(state.primary, agent=agent)), agent=agent)
+    if "budget" not in event.payload:
         return state
-    return evolve(state.with_thread(evolve(state.primary, agent=agent)), agent=agent)
+    state = evolve(state, budget=event.payload["budget"])
+    if not state.at_cap:
+        for thread in state.threads.values():
+            if thread.paused:
+                state = state.with_thread(evolve(thread, stop_reason=None))
+    return state
 
 
 Handler = Callable[[State, Event], State]

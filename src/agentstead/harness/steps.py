@@ -92,7 +92,7 @@ class Wait:
     """Nothing to do now. `reason` goes to `/why`."""
 
     reason: str
-    """idle | client | retry | terminated"""
+    """idle | client | retry | budget | terminated"""
     wake_at: float | None = None
     """Seconds since the epoch; only for `retry`."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentstead.harness.budget import NOTHING, Cost
 from agentstead.harness.evolve import evolve
 from agentstead.harness.steps import Call
 
@@ -95,6 +96,7 @@ class Thread:
     context_tokens: int = 0
     """Size of the conversation by the provider's last count."""
     usage: Mapping[str, int] | None = None
+    cost: Cost = NOTHING
     active_seconds: float = 0.0
     active_since: float | None = None
     first_running_at: float | None = None
@@ -109,8 +111,14 @@ class Thread:
         """Running, about to, waiting for a retry, or with something to say: no time to be idle."""
         if self.status == "terminated":
             return False
-        going = self.status in ("running", "rescheduling") or self.needs_model
+        going = self.status in ("running", "rescheduling")
+        going = going or (self.needs_model and not self.paused)
         return going or self.interrupted or bool(self.open and not self.announced)
+
+    @property
+    def paused(self) -> bool:
+        """It has something to say to the model and stopped at the session's budget."""
+        return self.needs_model and (self.stop_reason or {}).get("type") == "budget_reached"
 
     @property
     def announced(self) -> bool:

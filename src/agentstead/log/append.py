@@ -75,6 +75,7 @@ DERIVE = b"""
         updated_at = greatest(s.updated_at, to_timestamp(r.at)),
         status = r.status, stop_reason = r.stop_reason::json, asks = r.asks::json,
         usage = r.usage::json, stats = r.stats::json, active_since = to_timestamp(r.active_since),
+        list_cost = r.list_cost::numeric,
         attempts = 0,
         terminated_at = case when r.status = 'terminated'
             then coalesce(s.terminated_at, to_timestamp(r.at)) else s.terminated_at end,
@@ -90,9 +91,9 @@ DERIVE = b"""
                        select json_array_elements_text(r.views::json)) end
     from unnest(%b::text[], %b::bigint[], %b::float8[], %b::float8[], %b::text[], %b::text[],
                 %b::text[], %b::text[], %b::text[], %b::float8[], %b::bool[], %b::float8[],
-                %b::bigint[], %b::text[])
+                %b::bigint[], %b::text[], %b::text[])
       as r(id, head_seq, last_at, at, status, stop_reason, asks, usage, stats, active_since, parked,
-           wake_in, ended_seq, views)
+           wake_in, ended_seq, views, list_cost)
     where s.id = r.id
 """
 THREADS = b"""
@@ -292,7 +293,8 @@ class Appender:
             return AssertionError(f"not in the inbox any more: {', '.join(missing)}")
         taken = set(request.take)
         left = tuple(p for p in sheet.pending.values() if p.id not in taken)
-        if request.park and any(p.id not in request.park.known for p in left):
+        unknown = request.park and any(p.id not in request.park.known for p in left)
+        if unknown or (request.park and sheet.head > request.seen):
             return Appended(sheet.since(request.seen), tuple(sheet.pending.values()), refused=True)
         sheet.write(request.entries, request.take, request.columns, request.park, self.clock.now())
         return Appended(sheet.since(request.seen), left)

@@ -243,11 +243,15 @@ class EventLog:
                 await work.withdraw(tx, [session_id], "The session was archived.")
             if entries:
                 await self.tell(tx, f"{LOG} {session_id} {entries[-1].event.seq}")
+            if change.wakes:
+                await self.tell(tx, f"{INPUT} {session_id} 0")
             detail = {"changed": sorted(change.columns)}
             action = "session.archive" if "archived_at" in change.columns else "session.update"
             await self.audited(tx, workspace_id, action, session_id, now, detail)
             row = await read.retrieve(tx, workspace_id, session_id)
         self.hub.publish(session_id, [frame_of(entry.event, entry.text) for entry in entries])
+        if change.wakes:
+            self.bell.ring()
         return row
 
     async def delete(

@@ -8,7 +8,7 @@ from agentstead.errors import NotFound
 from agentstead.log.asks import ANSWERS, remaining
 from agentstead.log.log import CallFacts, Desk, Incoming
 from agentstead.log.redact import Redactor
-from agentstead.log.rows import asks_of, text_of
+from agentstead.log.rows import asks_of, text_of, whole
 from agentstead.log.tail import QUEUED_TYPES, Frame, encoded
 from agentstead.store.pool import Database, Transaction
 
@@ -20,7 +20,7 @@ BATCH_TYPES = frozenset({
 
 LOCK = """
     select id, workspace_id, primary_thread_id, status, stop_reason, asks, environment,
-           archived_at is not null as archived, head_seq
+           archived_at is not null as archived, head_seq, budget, list_cost
     from sessions where id = %s and workspace_id = %s for no key update
 """
 THREADS = "select id, status from threads where session_id = %s"
@@ -100,6 +100,8 @@ async def desk(
         calls=calls,
         open_asks=asks,
         environment=row["environment"],
+        budget=row["budget"],
+        list_cost=whole(row["list_cost"]),
     )
 
 

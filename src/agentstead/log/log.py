@@ -65,14 +65,17 @@ class Derived:
     active_since: float | None
     """Since when at least one thread runs; None when none does."""
     threads: tuple[ThreadRow, ...]
+    list_cost: int | None = None
+    """What was used, in picodollars; None: some of it has no price."""
 
 
 @dataclass(frozen=True, slots=True)
 class Park:
-    """Give the lease back in the same transaction, unless unknown input has arrived.
+    """Give the lease back in the same transaction, unless the planner does not know everything.
 
     `known`: ids of pending input the planner has seen and cannot take in yet. When the inbox holds
-    anything else, nothing is written at all and the append answers `refused=True`.
+    anything else, or somebody else has written an event after `seen` (a raised budget must not be
+    slept over), nothing is written at all and the append answers `refused=True`.
     """
 
     wake_at: float | None
@@ -89,7 +92,7 @@ class Appended:
     inbox: tuple[Pending, ...]
     """All input still pending, in order of arrival."""
     refused: bool = False
-    """A park met unknown input: nothing was written (events and inbox are still current)."""
+    """A park met unknown input or events: nothing was written (events and inbox are current)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,8 @@ class SessionRecord:
     inbox: tuple[Pending, ...]
     attempts: int
     """Claims in a row that ended without an append; above 3 the session stops with a reason."""
+    budget: Mapping[str, Any] | None = None
+    """As on the wire; that of now, whatever it was before."""
 
 
 class Log(Protocol):
@@ -209,6 +214,9 @@ class Desk:
     open_asks: tuple[Ask, ...]
     """Asks without an answer in log or inbox."""
     environment: Mapping[str, Any]
+    budget: Mapping[str, Any] | None = None
+    list_cost: int | None = None
+    """As in `Derived`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +264,7 @@ class NewSession:
     created_at: float
     incoming: tuple[Incoming, ...]
     """`initial_events`; when there are any the session is `running` from the start."""
+    budget: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +301,9 @@ class SessionRow:
     attempts: int
     last_event_at: float | None
     inbox_count: int
+    budget: Mapping[str, Any] | None = None
+    list_cost: int | None = None
+    """As in `Derived`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,9 +311,14 @@ class Change:
     """What a route changes of a session: columns to set and events to write, in one transaction."""
 
     columns: Mapping[str, Any]
-    """Of: title, metadata, agent, resources, status, archived_at, terminated_at. Empty: nothing."""
+    """Of: title, metadata, agent, resources, budget, status, archived_at, terminated_at.
+
+    `running` begins the running time. Empty: nothing.
+    """
     entries: tuple[Event, ...] = ()
     """seq 0; written after the log's end."""
+    wakes: bool = False
+    """The session wants a worker now."""
 
 
 @dataclass(frozen=True, slots=True)

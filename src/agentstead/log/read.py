@@ -26,7 +26,7 @@ COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 LOAD = """
     select id, workspace_id, primary_thread_id, agent, environment, resources, fence, lease_owner,
-           attempts, extract(epoch from created_at)::float8 as created_at
+           attempts, budget, extract(epoch from created_at)::float8 as created_at
     from sessions where id = %s
 """
 
@@ -54,6 +54,7 @@ async def load(database: Database, lease: Lease) -> SessionRecord:
         events=tuple(event_of(event) for event in events),
         inbox=inbox,
         attempts=row["attempts"],
+        budget=row["budget"],
     )
 
 

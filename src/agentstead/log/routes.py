@@ -13,7 +13,7 @@ from agentstead.log.tail import Frame, encoded
 from agentstead.store.pool import Transaction
 from agentstead.wire.events.stored import Event
 
-JSON_COLUMNS = frozenset({"metadata", "agent", "resources"})
+JSON_COLUMNS = frozenset({"metadata", "agent", "resources", "budget"})
 TIME_COLUMNS = frozenset({"archived_at", "terminated_at"})
 PLAIN_COLUMNS = frozenset({"title", "status"})
 
@@ -24,8 +24,8 @@ async def insert_session(tx: Transaction, new: NewSession) -> None:
     await tx.execute(
         "insert into sessions (id, workspace_id, primary_thread_id, agent_id, agent_version, agent,"
         " environment_id, environment, title, metadata, resources, vault_ids, created_at,"
-        " updated_at, status) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
-        " to_timestamp(%s), to_timestamp(%s), 'idle')",
+        " updated_at, status, budget, list_cost) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
+        " %s, to_timestamp(%s), to_timestamp(%s), 'idle', %s::json, 0)",
         (
             new.id,
             new.workspace_id,
@@ -41,6 +41,7 @@ async def insert_session(tx: Transaction, new: NewSession) -> None:
             json.dumps(list(new.vault_ids)),
             at,
             at,
+            json_text(new.budget),
         ),
     )
     await tx.execute(
@@ -67,6 +68,11 @@ async def write_change(
         sets += ["fence = fence + 1", "lease_owner = null", "lease_until = null", "wake_at = null"]
         sets += ["asks = '[]'", "stop_reason = null", "active_since = null"]
         await end_threads(tx, row, now)
+    elif change.columns.get("status") == "running":
+        sets += ["stop_reason = null", "active_since = coalesce(active_since, to_timestamp(%s))"]
+        values.append(now)
+    if change.wakes:
+        sets.append("wake_at = least(wake_at, clock_timestamp())")
     await tx.execute(
         f"update sessions set {', '.join(sets)}, head_seq = %s,"  # noqa: S608 - column names are ours
         " last_event_at = case when %s > 0 then to_timestamp(%s) else last_event_at end,"
@@ -83,7 +89,7 @@ def columns(change: Change) -> tuple[list[str], list[Any]]:
     for name, value in change.columns.items():
         if name in JSON_COLUMNS:
             sets.append(f"{name} = %s::json")
-            values.append(text_of(value))
+            values.append(json_text(value))
         elif name in TIME_COLUMNS:
             sets.append(f"{name} = to_timestamp(%s)")
             values.append(value)
@@ -92,6 +98,11 @@ def columns(change: Change) -> tuple[list[str], list[Any]]:
             sets.append(f"{name} = %s")
             values.append(value)
     return sets, values
+
+
+def json_text(value: Any) -> str | None:
+    """JSON text; nothing for nothing."""
+    return None if value is None else text_of(value)
 
 
 async def end_threads(tx: Transaction, row: SessionRow, now: float) -> None:

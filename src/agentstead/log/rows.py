@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from agentstead.log.log import Ask, SessionRow
@@ -23,7 +24,7 @@ SESSION_COLUMNS = """
     extract(epoch from terminated_at)::float8 as terminated_at,
     head_seq, extract(epoch from wake_at)::float8 as wake_at, lease_owner,
     extract(epoch from lease_until)::float8 as lease_until, attempts,
-    extract(epoch from last_event_at)::float8 as last_event_at,
+    extract(epoch from last_event_at)::float8 as last_event_at, budget, list_cost,
     (select count(*) from inbox where inbox.session_id = sessions.id) as inbox_count
 """
 
@@ -87,10 +88,16 @@ def ask_row(ask: Ask) -> dict[str, Any]:
     return {**row, "result_follows": True} if ask.result_follows else row
 
 
+def whole(number: Decimal | None) -> int | None:
+    """A stored number without decimals."""
+    return None if number is None else int(number)
+
+
 def session_of(row: Mapping[str, Any]) -> SessionRow:
     """A session as the door sees it."""
     fields = dict(row)
     fields["asks"] = asks_of(row["asks"])
     fields["resources"] = tuple(row["resources"])
     fields["vault_ids"] = tuple(row["vault_ids"])
+    fields["list_cost"] = whole(row["list_cost"])
     return SessionRow(**fields)

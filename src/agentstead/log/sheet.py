@@ -187,6 +187,7 @@ class Sheet:
             self.wake_in,
             self.ended_seq if resting else None,
             json.dumps(views) if resting and self.ended_seq is not None and views else None,
+            None if derived.list_cost is None else str(derived.list_cost),
         )
 
 

@@ -15,6 +15,8 @@ from typing import Any, cast
 from agentstead.clock import Clock, SystemClock, rfc3339
 from agentstead.errors import Invalid, Misconfigured, NotFound
 from agentstead.providers import ENTRY_POINTS, PROVIDERS
+from agentstead.providers.prices import Price, Prices
+from agentstead.providers.prices import load as load_prices
 from agentstead.providers.provider import Capabilities, Provider, ProviderKind
 from agentstead.settings import Settings
 
@@ -32,6 +34,8 @@ class Model:
     upstream: str
     """The name the provider knows it by."""
     capabilities: Capabilities
+    price: Price | None = None
+    """None: it has no list price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,7 @@ class Catalogue:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.made: dict[str, Provider] = dict(providers or {})
+        self.prices = load_prices(settings.prices_file) if settings.prices_file else Prices()
         self.places = registry() | dict.fromkeys(self.made, "")
         for name, target in settings.models.items():
             self._check(f"AGENTSTEAD_MODELS: {name}", target.partition(":")[0])
@@ -182,7 +187,8 @@ class Catalogue:
                 f"model.id: there is no model {name[:100]!r} here. {self._what_there_is()}"
             )
         provider = self._provider(target[0])
-        return Model(name, provider, target[1], provider.capabilities(target[1]))
+        price = self.prices.of(name, *target)
+        return Model(name, provider, target[1], provider.capabilities(target[1]), price)
 
     def names(self) -> list[str]:
         """Every name that is mapped by itself: configured ones first, the scripted one last."""

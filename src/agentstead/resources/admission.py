@@ -12,6 +12,7 @@ from typing import Any
 
 from agentstead.clock import rfc3339
 from agentstead.errors import Invalid
+from agentstead.harness import budget
 from agentstead.harness.place import by_client
 from agentstead.log.log import CallFacts, Decide, Decision, Desk, Incoming
 from agentstead.wire.environment import self_hosted
@@ -83,6 +84,7 @@ def admit(events: Sequence[Sent], at: float, *, system_allowed: bool = True) -> 
         if desk.archived or desk.status == "terminated":
             state = "archived" if desk.archived else "terminated"
             raise Invalid(f"Session {desk.session_id} is {state} and takes no more events.")
+        check_budget(desk, events)
         turn = _Turn(
             desk=desk,
             at=at,
@@ -99,6 +101,23 @@ def admit(events: Sequence[Sent], at: float, *, system_allowed: bool = True) -> 
         )
 
     return decide
+
+
+AT_THE_CAP = (UserToolConfirmation, UserToolResult, UserCustomToolResult, UserInterrupt)
+"""What a session takes whose budget is used up: what starts no work."""
+
+
+def check_budget(desk: Desk, events: Sequence[Sent]) -> None:
+    """Nothing that starts work, once the budget is used up."""
+    if not budget.reached(desk.budget, desk.list_cost):
+        return
+    for sent in events:
+        if not isinstance(sent.param, AT_THE_CAP):
+            raise Invalid(
+                f"{sent.path}.type: The session has used up its budget; until that is raised or "
+                "removed it takes only user.tool_confirmation, user.tool_result, "
+                "user.custom_tool_result and user.interrupt."
+            )
 
 
 def _reason(desk: Desk) -> str | None:

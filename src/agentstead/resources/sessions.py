@@ -12,7 +12,7 @@ from agentstead.clock import rfc3339
 from agentstead.errors import Invalid
 from agentstead.ids import EVENT, SESSION, THREAD
 from agentstead.log.log import Change, Incoming, NewSession, SessionRow
-from agentstead.resources import agents, vaults
+from agentstead.resources import agents, session_budget, vaults
 from agentstead.resources.admission import Sent, echo, refuse_outcome
 from agentstead.resources.agent_versions import at_version
 from agentstead.resources.content_files import check_files
@@ -47,10 +47,11 @@ FILTERS = (
 @router.post("/v1/sessions", SessionCreate)
 async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
     """Create a session; with initial events it starts to work at once."""
-    refuse_unavailable(body)
     agent = await resolve_agent(call, body.agent)
     environment = await usable_environment(call, body.environment_id)
     check_reachable(agent, environment["config"])
+    if body.budget is not None:
+        session_budget.check_priced(call.services.catalogue, agent)
     resources = body.resources or ()
     check_resources(resources, rules_of(call, environment["config"]["type"]))
     incoming = await initial(call, body.initial_events or ())
@@ -70,6 +71,7 @@ async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
         vault_ids=await vaults.live(call, body.vault_ids or ()),
         created_at=call.now,
         incoming=incoming,
+        budget=None if body.budget is None else body.budget.as_sent(),
     )
     await call.services.log.create(new)
     # Not read again: once it is written, nothing may make the client believe that it is not.
@@ -88,16 +90,10 @@ async def retrieve(call: Call, session_id: str) -> Mapping[str, Any]:
 
 @router.post("/v1/sessions/{session_id}", SessionUpdate)
 async def update(call: Call, session_id: str, body: SessionUpdate) -> Mapping[str, Any]:
-    """Change title, metadata, or the agent's tools and servers for the turns to come."""
+    """Change title, metadata, budget, or the agent's tools and servers for the turns to come."""
     given = body.given()
     if "vault_ids" in given:
         raise Invalid("vault_ids: The vaults of a session cannot be changed.")
-    if body.budget is not None:
-        raise Invalid(
-            "budget: A budget cannot be added to a session that was created without one "
-            "(budget_create_only).",
-            code="budget_create_only",
-        )
     agent = body.agent.given() if body.agent is not None else {}
 
     def decide(row: SessionRow) -> Change:
@@ -107,10 +103,16 @@ async def update(call: Call, session_id: str, body: SessionUpdate) -> Mapping[st
             after["title"] = body.title
         if agent:
             after["agent"] = updated_agent(row, agent)
+        if "budget" in given:
+            after["budget"] = session_budget.replaced(call.services.catalogue, row, body.budget)
         columns = {name: value for name, value in after.items() if value != getattr(row, name)}
         if not columns:
             return Change({})
-        return Change(columns, (event(call, row, "session.updated", wire.changed(row, after)),))
+        entries = (event(call, row, "session.updated", wire.changed(row, after)),)
+        wakes = "budget" in columns and session_budget.frees(row, columns["budget"])
+        if wakes and session_budget.paused(row):
+            columns["status"] = "running"
+        return Change(columns, entries, wakes=wakes)
 
     row = await call.services.log.change(call.workspace_id, session_id, decide)
     return wire.answer(row, call.services.clock.now())
@@ -191,6 +193,8 @@ def fresh(new: NewSession) -> SessionRow:
         attempts=0,
         last_event_at=None,
         inbox_count=len(new.incoming),
+        budget=new.budget,
+        list_cost=0,
     )
 
 
@@ -218,16 +222,6 @@ def updated_agent(row: SessionRow, given: Mapping[str, Any]) -> dict[str, Any]:
     except Invalid as error:
         raise Invalid(f"agent.{error.message}", code=error.code) from None
     return agent
-
-
-def refuse_unavailable(body: SessionCreate) -> None:
-    """What sessions cannot have yet, by name."""
-    if body.budget is not None:
-        raise Invalid(
-            "budget: Budgets are not available on this server yet: its models have no list price "
-            "(model_not_budgetable).",
-            code="model_not_budgetable",
-        )
 
 
 async def usable_environment(call: Call, environment_id: str) -> Row:

@@ -115,7 +115,8 @@ class MemoryLog:
         """Write, all or nothing, under the fence."""
         session = self._held(lease)
         stays = [pending for pending in session.inbox if pending.id not in take]
-        if park is not None and any(pending.id not in park.known for pending in stays):
+        unknown = park is not None and any(pending.id not in park.known for pending in stays)
+        if unknown or (park is not None and len(session.events) > seen):
             return Appended(tuple(session.events[seen:]), tuple(session.inbox), refused=True)
         columns = self._columns(session, derived)  # first: what is no JSON must write nothing
         session.write(entries, take)
@@ -144,6 +145,7 @@ class MemoryLog:
             "usage": through_json(derived.usage),
             "stats": through_json(derived.stats),
             "active_since": derived.active_since,
+            "list_cost": derived.list_cost,
             "terminated_at": (session.row.terminated_at or now) if terminated else None,
             "updated_at": now,
         }
@@ -249,6 +251,12 @@ class MemoryLog:
             columns = through_json(dict(change.columns))
             if "resources" in columns:
                 columns["resources"] = tuple(columns["resources"])
+            now, row = self.clock.now(), session.row
+            if columns.get("status") == "running":
+                since = now if row.active_since is None else row.active_since
+                columns |= {"stop_reason": None, "active_since": since}
+            if change.wakes:
+                columns["wake_at"] = now if row.wake_at is None else min(now, row.wake_at)
             session.update(**columns, updated_at=self.clock.now())
             session.write(change.entries)
             if columns.get("status") == "terminated":

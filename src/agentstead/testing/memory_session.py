@@ -104,6 +104,8 @@ class MemorySession:
             attempts=0,
             last_event_at=None,
             inbox_count=0,
+            budget=through_json(new.budget),
+            list_cost=0,
         )
         session = MemorySession(new, row)
         session.threads[new.primary_thread_id] = ThreadRow(
@@ -197,6 +199,7 @@ class MemorySession:
             events=tuple(self.events),
             inbox=tuple(self.inbox),
             attempts=self.row.attempts,
+            budget=self.row.budget,
         )
 
     def settled_calls(self) -> set[str]:
@@ -236,4 +239,6 @@ class MemorySession:
             calls=calls,
             open_asks=self.open_asks(),
             environment=self.row.environment,
+            budget=self.row.budget,
+            list_cost=self.row.list_cost,
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 from agentstead.clock import Clock
 from agentstead.errors import Invalid, ProviderFault
+from agentstead.providers.prices import Price
 from agentstead.providers.provider import (
     Capabilities,
     Done,
@@ -124,6 +125,7 @@ class Script:
     source: Source
     name: str = "script"
     abilities: Capabilities = CAPABILITIES
+    price: Price | None = None
     requests: list[ModelRequest] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     given: dict[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
@@ -237,6 +239,7 @@ class ScriptedModel:
     provider: Script
     upstream: str
     capabilities: Capabilities
+    price: Price | None = None
 
 
 class ScriptedModels:
@@ -250,4 +253,4 @@ class ScriptedModels:
         script = self.scripts.get(name)
         if script is None:
             raise Invalid(f"model: there is no {name!r}; there are {sorted(self.scripts)}")
-        return ScriptedModel(script, name, script.capabilities(name))
+        return ScriptedModel(script, name, script.capabilities(name), script.price)

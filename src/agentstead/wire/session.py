@@ -100,6 +100,14 @@ def usage(stored: Mapping[str, Any], active_seconds: float) -> dict[str, Any]:
     return answer
 
 
+def with_cost(row: Any) -> Mapping[str, Any]:
+    """The stored usage; under a budget the cost is shown from the start."""
+    if row.budget is None or row.list_cost != 0 or "list_cost" in row.usage:
+        stored: Mapping[str, Any] = row.usage
+        return stored
+    return {**row.usage, "list_cost": {"amount": "0", "currency": "USD"}}
+
+
 def seconds(value: float) -> float:
     """Seconds as answered: never negative, to the microsecond."""
     return round(max(0.0, value), 6)
@@ -122,10 +130,10 @@ def answer(row: Any, now: float) -> dict[str, Any]:
         "metadata": row.metadata,
         "resources": list(row.resources),
         "vault_ids": list(row.vault_ids),
-        "budget": None,
+        "budget": row.budget,
         "outcome_evaluations": [],
         "stats": {"active_seconds": seconds(active), "duration_seconds": seconds(duration)},
-        "usage": usage(row.usage, seconds(active)),
+        "usage": usage(with_cost(row), seconds(active)),
         "deployment_id": None,
         "created_at": rfc3339(row.created_at),
         "updated_at": rfc3339(row.updated_at),

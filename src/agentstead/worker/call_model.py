@@ -20,6 +20,7 @@ from agentstead.harness.state import State
 from agentstead.harness.steps import CallModel
 from agentstead.harness.thread import Thread
 from agentstead.log.log import Lease
+from agentstead.providers.prices import Price
 from agentstead.providers.provider import (
     Done,
     ModelRequest,
@@ -61,6 +62,7 @@ async def answered(answer: "Answer", scribe: Scribe | None) -> list[Draft]:
     world, thread = answer.world, answer.thread
     try:
         model = world.models.resolve(thread.agent["model"]["id"])
+        answer.price = model.price
         request = model_request(answer, model, scribe)
         check_fits(thread, request, model)
         messages = await with_content(world.files, answer.state.session_id, request.messages)
@@ -127,6 +129,8 @@ class Answer:
     message_id: str | None = None
     thinking_ids: list[str] = field(default_factory=list)
     done: Done | None = None
+    price: Price | None = None
+    """Of the model that answers."""
 
     def receive(self, part: Part) -> None:
         """Take the next part of the stream."""
@@ -245,6 +249,12 @@ class Answer:
             primary=self.primary or awaits_client,
         )
 
+    def list_cost(self, done: Done) -> int | None:
+        """What the request has cost at list prices, in picodollars; None: it has no price."""
+        if self.price is None:
+            return None
+        return self.price.cost(done.usage, self.thread.agent["model"].get("speed") or "standard")
+
     def ended(self, done: Done, layout: Sequence[Mapping[str, Any]]) -> Draft:
         """The end of a request that went well."""
         usage = asdict(done.usage)
@@ -256,6 +266,7 @@ class Answer:
         private = {
             "layout": list(layout),
             "usage": usage,
+            "list_cost": self.list_cost(done),
             "stop_reason": done.stop_reason,
             "stop_details": done.stop_details,
             "model": done.model,

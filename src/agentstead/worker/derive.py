@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agentstead.harness import usage
+from agentstead.harness import budget, usage
 from agentstead.harness.state import State
 from agentstead.harness.thread import OpenCall, Thread
 from agentstead.log.log import Ask, Derived, ThreadRow
@@ -19,10 +19,15 @@ def derive(state: State) -> Derived:
         status=state.status,
         stop_reason=state.stop_reason,
         asks=tuple(ask for _, ask in sorted(asks, key=lambda pair: pair[0])),
-        usage=usage.on_wire(state.usage, state.active_at(state.last_at)),
+        usage=usage.on_wire(
+            state.usage,
+            state.active_at(state.last_at),
+            budget.list_cost(state.cost, state.budget),
+        ),
         stats={"active_seconds": state.active_seconds},
         active_since=state.active_since,
         threads=tuple(thread_row(thread) for thread in state.threads.values()),
+        list_cost=state.cost.measured,
     )
 
 
@@ -46,5 +51,6 @@ def thread_row(thread: Thread) -> ThreadRow:
         }
     shown = None
     if thread.stop_reason is not None or thread.status == "terminated":
-        shown = usage.on_wire(thread.usage, thread.active_seconds)
+        cost = budget.list_cost(thread.cost, None)
+        shown = usage.on_wire(thread.usage, thread.active_seconds, cost)
     return ThreadRow(thread.id, thread.status, shown, stats)

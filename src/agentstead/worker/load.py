@@ -30,6 +30,7 @@ def from_record(world: World, record: SessionRecord) -> State:
         ),
         attempts=record.attempts,
         attempts_max=world.pace.attempts_max,
+        budget=record.budget,
     )
     state = fold_all(state, record.events).with_inbox(record.inbox)
     return state.with_attached(resource.files_of(record.resources))

@@ -96,7 +96,8 @@ class Turn:
             self.state = self.caught_up(state, entries, appended)
             if park is not None:
                 return None
-            if all(pending.id in known for pending in appended.inbox):
+            alone = len(appended.events) == len(entries)
+            if alone and all(pending.id in known for pending in appended.inbox):
                 return steps
             await self.look_at_files()
             outcomes = ()

@@ -9,6 +9,7 @@ from agentstead.errors import McpFault
 from agentstead.harness.servers import ServerTool
 from agentstead.ids import Ids
 from agentstead.log.log import Lease, Log
+from agentstead.providers.prices import Price
 from agentstead.providers.provider import Capabilities, Provider
 from agentstead.sandbox.sandbox import Limits, Outcome, Sandbox, Upload
 from agentstead.tools.tool import Tool
@@ -30,6 +31,11 @@ class Model(Protocol):
     @property
     def capabilities(self) -> Capabilities:
         """What it can do."""
+        ...
+
+    @property
+    def price(self) -> Price | None:
+        """What it costs; None: it has no list price."""
         ...
 
 

@@ -6,6 +6,7 @@ one is proved by a test or says why it is not, and that every test proves one.
 
 from tests.conformance.requirements import (
     agents,
+    budgets,
     environments,
     errors,
     events,
@@ -33,6 +34,7 @@ FAMILIES: dict[str, dict[str, Requirement]] = {
     "environments": environments.REQUIREMENTS,
     "sessions": sessions.REQUIREMENTS,
     "resources": resources.REQUIREMENTS,
+    "budgets": budgets.REQUIREMENTS,
     "events": events.REQUIREMENTS,
     "turns": turns.REQUIREMENTS,
     "mcp": mcp.REQUIREMENTS,

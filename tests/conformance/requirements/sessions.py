@@ -37,11 +37,6 @@ REQUIREMENTS = {
     "filters": Requirement(
         "wire §5.6", "Lists filter by agent, version, status, time, deployment and memory store."
     ),
-    "budget": Requirement(
-        "wire §5.4",
-        "A budget pauses the session when its list cost is reached.",
-        gap="Refused with a 400 that names it; needs list prices.",
-    ),
     "vaults": Requirement(
         "wire §5.2",
         "A session uses the credentials of vaults.",

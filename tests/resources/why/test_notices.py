@@ -42,6 +42,17 @@ def test_a_lease_without_its_owner_is_told() -> None:
     assert notices(row("running", **HELD), workers=frozenset({"worker_1"})) == {}
 
 
+def test_a_used_up_budget_is_told_whatever_the_session_waits_for() -> None:
+    budget = {"type": "limit", "max_list_cost": {"amount": "2", "currency": "USD"}}
+    full = {"budget": budget, "list_cost": 2 * 10**10}
+    (notice,) = notices(row("idle", "requires_action", **full)).values()
+    assert notice["type"] == "budget_used_up"
+    assert "2 of 2 cents" in notice["message"]
+    assert (notice["budget"], notice["list_cost_cents"]) == (budget, "2")
+    assert notices(row("idle", "end_turn", budget=budget, list_cost=1)) == {}
+    assert notices(row("terminated", terminated_at=980.0, **full)) == {}
+
+
 def test_tools_that_are_not_there_yet_are_named() -> None:
     policy = {"type": "always_allow"}
     toolset = {

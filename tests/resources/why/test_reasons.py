@@ -122,6 +122,26 @@ def test_a_call_that_waits_for_the_client_is_not_a_call_that_runs() -> None:
     assert said(waiting, [USE])["waiting_for"]["type"] == "worker"
 
 
+BUDGET = {"type": "limit", "max_list_cost": {"amount": "25", "currency": "USD"}}
+
+
+@pytest.mark.parametrize(
+    ("cost", "cents", "words"),
+    [
+        (251_234_000_000, "25.1234", "25.1234 of 25 cents"),
+        (250_000_000_000, "25", "25 of 25 cents"),
+        (None, None, "a model without a list price was used"),
+    ],
+)
+def test_a_session_at_its_budget_names_cost_and_cap(
+    cost: int | None, cents: str | None, words: str
+) -> None:
+    found = said(row("idle", "budget_reached", budget=BUDGET, list_cost=cost))
+    assert words in found["reason"]
+    assert found["waiting_for"] == {"type": "budget", "budget": BUDGET, "list_cost_cents": cents}
+    assert "budget null" in found["next_action"]
+
+
 def test_every_rule_has_its_name_once() -> None:
     names = [name for name, _ in REASONS]
     assert len(names) == len(set(names))

@@ -1,7 +1,7 @@
 """What is publicly known of Claude models. Data; a name that is not here gets a cautious default.
 
-Left out on purpose: prices. A model whose thinking needs a budget of tokens is asked without
-thinking, as its API does by default.
+What they cost is in `providers/prices.py`. A model whose thinking needs a budget of tokens is asked
+without thinking, as its API does by default.
 """
 
 from dataclasses import replace

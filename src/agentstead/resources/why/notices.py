@@ -6,6 +6,8 @@ A notice has a `type`, a `message`, and fields of its own.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from agentstead.harness import budget as money
+from agentstead.resources.session_budget import against_cap, cost
 from agentstead.resources.why.facts import Facts
 from agentstead.tools import NOT_YET
 
@@ -71,11 +73,27 @@ def work_queue(facts: Facts) -> Iterator[Notice]:
     yield {"type": "work_queue", "message": work.text, **work.answer()}
 
 
+def budget_used_up(facts: Facts) -> Iterator[Notice]:
+    """No request to the model will begin, whatever the session waits for now."""
+    row = facts.row
+    if row.status != "terminated" and money.reached(row.budget, row.list_cost):
+        yield {
+            "type": "budget_used_up",
+            "message": (
+                f"The budget is used up ({against_cap(row)}): no model request begins until it is "
+                "raised or removed."
+            ),
+            "budget": row.budget,
+            "list_cost_cents": cost(row),
+        }
+
+
 NOTICES: tuple[Callable[[Facts], Iterator[Notice]], ...] = (
     queued_input,
     workers_lost,
     owner_gone,
     work_queue,
+    budget_used_up,
 )
 """All that apply, in this order."""
 

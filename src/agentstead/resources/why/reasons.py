@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentstead.resources.session_budget import against_cap, cost
 from agentstead.resources.why.facts import Facts, stamp
 
 NOBODY: Mapping[str, Any] = {"type": "nothing"}
@@ -25,7 +26,7 @@ class Said:
     since: float | None
     """Seconds since the epoch."""
     waiting_for: Mapping[str, Any]
-    """`type`: client, worker, self_hosted_worker, model, tool, retry or nothing; with more."""
+    """`type`: client, worker, self_hosted_worker, model, tool, retry, budget or nothing; with more."""
     next_action: str
     """A sentence: what the reader can do."""
 
@@ -207,6 +208,19 @@ def requires_action(facts: Facts) -> Said | None:
     )
 
 
+def budget_reached(facts: Facts) -> Said | None:
+    """Work waits that the budget has no room for."""
+    if stop(facts) != "budget_reached":
+        return None
+    waits = {"type": "budget", "budget": facts.row.budget, "list_cost_cents": cost(facts.row)}
+    action = (
+        "Update the session with a budget above the cost, or with budget null to remove it; "
+        "the work goes on by itself."
+    )
+    reason = f"Its budget is used up: {against_cap(facts.row)}."
+    return Said(reason, idle_since(facts), waits, action)
+
+
 ENDS: dict[str | None, tuple[str, str]] = {
     None: ("It has not been given anything to do yet.", "Send a user.message."),
     "end_turn": ("The agent has finished its turn.", "Send a user.message."),
@@ -214,7 +228,6 @@ ENDS: dict[str | None, tuple[str, str]] = {
         "Its turn was ended by an error; see last_error.",
         "Mend what failed, then send a user.message.",
     ),
-    "budget_reached": ("Its budget is used up.", "Raise the budget, or send nothing more."),
     "refusal": ("The model refused to go on.", "Send a user.message that asks for something else."),
 }
 """Stop reason → reason, and what to do."""
@@ -252,6 +265,7 @@ REASONS: tuple[tuple[str, Rule], ...] = (
     ("model_answering", model_answering),
     ("next_step", next_step),
     ("requires_action", requires_action),
+    ("budget_reached", budget_reached),
     ("turn_over", turn_over),
 )
 """First match wins; the last one always applies."""

@@ -1,0 +1,108 @@
+"""List cost and budgets, without a world."""
+
+from agentstead.harness import budget
+from agentstead.harness.budget import NOTHING, PICODOLLARS_PER_CENT, Cost
+from agentstead.harness.steps import CallModel, RunTools, Wait
+from agentstead.providers.prices import Price, rates
+from agentstead.testing.script import use
+from tests.harness.talk import CHILD_ID, PRIMARY, Talk
+
+PRICE = Price(rates("500", "1000"), "test")
+"""10 tokens in and 5 out, a request of the talk, are one cent."""
+
+
+def cap(cents: int) -> dict:
+    money = {"amount": str(cents), "currency": "USD"}
+    return {"type": "limit", "max_list_cost": money}
+
+
+def test_costs_add_up_and_one_unknown_spoils_the_sum():
+    cost = NOTHING.plus(3).plus(4)
+    assert (cost.measured, cost.priced) == (7, True)
+    assert cost.plus(None).plus(5).measured is None
+    assert budget.list_cost(cost.plus(None), cap(1)) is None
+    assert budget.list_cost(NOTHING, None) is None
+    assert budget.list_cost(NOTHING, cap(1)) == {"amount": "0", "currency": "USD"}
+
+
+def test_cents_are_rounded_on_the_wire_and_nowhere_else():
+    half = PICODOLLARS_PER_CENT // 2
+    assert budget.money(half - 1)["amount"] == "0"
+    assert budget.money(half)["amount"] == "1"
+    assert not budget.reached(cap(1), PICODOLLARS_PER_CENT - 1)
+    assert budget.reached(cap(1), PICODOLLARS_PER_CENT)
+    assert budget.reached(cap(1), None)
+    assert not budget.reached(None, None)
+
+
+def test_a_cost_is_what_was_written_down_whatever_prices_are_now():
+    talk = Talk(budget=cap(100), price=PRICE)
+    talk.message("begin")
+    talk.answer("Done.")
+    assert talk.state.cost == Cost(PICODOLLARS_PER_CENT, priced=True)
+    talk.price = None
+    assert talk.folded().cost == talk.state.cost
+    talk.message("again")
+    talk.answer("Done.")
+    assert talk.state.cost.measured is None
+
+
+def test_a_failed_request_costs_nothing_and_is_not_repeated_at_the_cap():
+    talk = Talk(budget=cap(1), price=PRICE)
+    talk.message("begin")
+    talk.answer("Done.")
+    assert talk.state.stop_reason == {"type": "end_turn"}
+    talk.message("a message that raced the crossing request through the door")
+    assert talk.settle() == (Wait("budget"),)
+    assert talk.state.stop_reason == {"type": "budget_reached"}
+
+
+def test_usage_without_a_price_stops_a_budgeted_session():
+    talk = Talk(budget=cap(1000))
+    talk.message("begin")
+    talk.answer(use("bash", n=1))
+    assert talk.result(talk.uses()[0]) == (Wait("budget"),)
+    assert "list_cost" not in talk.events[-2].payload["usage"]
+    talk.new_budget(None)
+    assert isinstance(talk.settle()[0], CallModel)
+
+
+def test_a_budget_that_leaves_no_room_changes_nothing():
+    talk = Talk(budget=cap(1), price=PRICE)
+    talk.message("begin")
+    talk.answer(use("bash", n=1))
+    talk.result(talk.uses()[0])
+    talk.new_budget(cap(1))
+    assert talk.settle() == (Wait("budget"),)
+    assert talk.state.primary.paused
+
+
+def test_an_interrupt_drops_nothing_of_a_paused_thread():
+    talk = Talk(budget=cap(1), price=PRICE)
+    talk.message("begin")
+    talk.answer(use("bash", n=1))
+    talk.result(talk.uses()[0])
+    talk.interrupt()
+    talk.settle()
+    assert talk.state.primary.paused
+    assert talk.state.stop_reason == {"type": "budget_reached"}
+
+
+def test_one_thread_pauses_while_the_other_works():
+    talk = Talk(child=True, budget=cap(1), price=PRICE)
+    talk.message("begin")
+    talk.answer(use("bash", n=1))
+    talk.answer(use("bash", n=2), thread_id=CHILD_ID)
+    talk.result(talk.uses()[0])
+    assert talk.types()[-2:] == ["thread_status_idle", "usage"]
+    assert talk.state.status == "running"
+    assert isinstance(talk.work(RunTools, CHILD_ID), RunTools)
+    talk.result(talk.uses(CHILD_ID)[0])
+    assert talk.types()[-3:] == ["thread_status_idle", "usage", "status_idle"]
+    assert talk.state.stop_reason == {"type": "budget_reached"}
+    assert all(thread.paused for thread in talk.state.threads.values())
+    talk.new_budget(cap(100))
+    talk.settle()
+    talk.answer("Done.", thread_id=PRIMARY)
+    talk.answer("Done.", thread_id=CHILD_ID)
+    assert talk.state.stop_reason == {"type": "end_turn"}
