@@ -435,8 +435,9 @@ async def test_the_desk_shows_calls_and_which_still_wait(log: Any) -> None:
 @pytest.mark.parametrize("text", ["a\x00b", "\ud800", "plain"], ids=["nul", "surrogate", "plain"])
 async def test_the_desk_bears_any_text_beside_what_it_reads(log: Any, text: str) -> None:
     new, lease = await begun(log, message(text))
-    tool = event(new, "agent.tool_use", input={"command": text}, evaluated_permission="ask")
-    custom = event(new, "agent.custom_tool_use", input={"a": text})
+    said = {"name": "bash", "input": {"command": text}}
+    tool = event(new, "agent.tool_use", **said, evaluated_permission="ask")
+    custom = event(new, "agent.custom_tool_use", name="mine", input={"a": text})
     asks = (
         Ask(tool.id, "confirmation", new.primary_thread_id),
         Ask(custom.id, "custom", new.primary_thread_id),
