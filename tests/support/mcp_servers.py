@@ -47,6 +47,8 @@ class Mcp:
     requests: Counter[str] = field(default_factory=Counter)
     """HTTP method → how often."""
     headers: list[dict[str, str]] = field(default_factory=list)
+    token: str | None = None
+    """Wanted of every request."""
     status: int | None = None
     """Answered to every request instead of an answer."""
     old: bool = False
@@ -80,6 +82,11 @@ def tools_of(mcp: Mcp, server: MCPServer, many: int) -> None:
         counted("put")
         await mcp.release.wait()
         return f"put {what}"
+
+    @server.tool()
+    def reveal() -> str:
+        """Say what was shown to the server."""
+        return f"You showed {mcp.headers[-1].get('authorization', 'nothing')}."
 
     @server.tool()
     def fail() -> str:
@@ -151,10 +158,9 @@ def tools_of(mcp: Mcp, server: MCPServer, many: int) -> None:
 class Door:
     """Before the server: counts, wants a token, and fails where the test says so."""
 
-    def __init__(self, mcp: Mcp, app: Any, token: str | None) -> None:
+    def __init__(self, mcp: Mcp, app: Any) -> None:
         self.mcp = mcp
         self.app = app
-        self.token = token
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -164,7 +170,7 @@ class Door:
         self.mcp.requests[scope["method"]] += 1
         self.mcp.headers.append(headers)
         status = self.mcp.status
-        if self.token and headers.get("authorization") != f"Bearer {self.token}":
+        if self.mcp.token and headers.get("authorization") != f"Bearer {self.mcp.token}":
             status = 401
         if self.mcp.old and headers.get("mcp-method") == "server/discover":
             status = 400
@@ -205,11 +211,11 @@ async def mcp_serving(
     """A server for as long as the block runs."""
     listener = socket.create_server(("127.0.0.1", port))
     port = listener.getsockname()[1]
-    mcp = Mcp(f"http://127.0.0.1:{port}/{'sse' if sse else 'mcp'}", old=old)
+    mcp = Mcp(f"http://127.0.0.1:{port}/{'sse' if sse else 'mcp'}", token=token, old=old)
     mcp.server = server = MCPServer(name, log_level="CRITICAL")
     tools_of(mcp, server, many)
     app = server.sse_app() if sse else server.streamable_http_app(stateless_http=stateless)
-    mcp.door = door = Door(mcp, app, token)
+    mcp.door = door = Door(mcp, app)
     web = uvicorn.Server(
         uvicorn.Config(
             door, ws="none", log_config=None, access_log=False,

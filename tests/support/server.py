@@ -29,6 +29,8 @@ from agentstead.providers.provider import ModelRequest, Part
 from agentstead.providers.scripted import Scripted
 from agentstead.providers.scripted.scenario import scenario
 from agentstead.resources import ROUTERS, api_keys
+from agentstead.resources.vaults.oauth import Oauth
+from agentstead.resources.vaults.tokens import VaultTokens
 from agentstead.sandbox.sandbox import Limits, Sandbox
 from agentstead.settings import Settings
 from agentstead.store.blobs import FolderBlobs
@@ -128,7 +130,11 @@ async def serving(
         late_stream_seconds=config.late_stream_seconds,
         stream_rest_seconds=config.stream_rest_seconds,
     )
-    servers = McpServers(config, clock, Metrics())
+    keys = tempfile.TemporaryDirectory()
+    seal = Seal(KeyRing(Path(keys.name) / KEY_FILE))
+    http = outgoing.client(LOOPBACK, timeout_seconds=5)
+    oauth = Oauth(database, seal, http, clock, ids)
+    servers = McpServers(config, clock, Metrics(), VaultTokens(oauth, log.redactor.add))
     await log.start()
     folder = Path(tempfile.mkdtemp(prefix="agentstead-test-"))
     blobs = FolderBlobs(folder / "blobs")
@@ -145,9 +151,6 @@ async def serving(
         servers=servers,
         files=StoredFiles(database, blobs),
     )
-    keys = tempfile.TemporaryDirectory()
-    seal = Seal(KeyRing(Path(keys.name) / KEY_FILE))
-    http = outgoing.client(LOOPBACK, timeout_seconds=5)
     services = Services(database, log, catalogue, config, clock, ids, seal, http, blobs)
     try:
         _, key = await api_keys.create(database, "test", clock=clock, ids=ids)

@@ -14,6 +14,8 @@ from agentstead.clock import Clock, SystemClock
 from agentstead.ids import WORKER, Ids, RandomIds
 from agentstead.log.event_log import EventLog
 from agentstead.providers.catalogue import Catalogue
+from agentstead.resources.vaults.oauth import Oauth
+from agentstead.resources.vaults.tokens import VaultTokens
 from agentstead.sandbox.bubblewrap import Bubblewrap
 from agentstead.sandbox.sandbox import Limits
 from agentstead.settings import Settings
@@ -90,7 +92,10 @@ async def open_rooms(
     )
     blobs = FolderBlobs(settings.data_dir / BLOBS)
     http = outgoing_client(settings)
-    servers = McpServers(settings, clock, metrics)
+    seal = seal_of(settings)
+    oauth = Oauth(database, seal, http, clock, ids)
+    tokens = VaultTokens(oauth, log.redactor.add)
+    servers = McpServers(settings, clock, metrics, tokens)
     await log.start()
     try:
         yield Rooms(
@@ -103,7 +108,7 @@ async def open_rooms(
             sandbox,
             blobs,
             metrics,
-            seal_of(settings),
+            seal,
             http,
             servers,
         )

@@ -42,6 +42,14 @@ REQUIREMENTS = {
         "vaults §3.3, wire §5.2",
         "A session names live vaults of its workspace; others are refused, and none can be changed later.",
     ),
+    "mcp": Requirement(
+        "vaults §3.4",
+        "A server is shown the token of the first vault that has a live one; a change counts at once.",
+    ),
+    "refresh": Requirement(
+        "vaults §3.5",
+        "An OAuth token is renewed before it ends and when it is refused, and kept; a failure stops nothing.",
+    ),
     "validate": Requirement(
         "vaults §3.2",
         "A credential is tried on its server and refreshed on a 401; the verdict says whose fault a failure is.",

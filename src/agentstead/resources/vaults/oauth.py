@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 
 from agentstead import outgoing
-from agentstead.clock import Clock, rfc3339
+from agentstead.clock import Clock, from_rfc3339, rfc3339
 from agentstead.ids import Ids
 from agentstead.resources.vaults.credentials import credentials, opened, sealed
 from agentstead.store.pool import Database
@@ -23,6 +23,8 @@ from agentstead.store.table import Row, Write, readable
 REFRESH_SECONDS = 20.0
 """So long one refresh may take before another one may begin."""
 POLL_SECONDS = 0.1
+EARLY_SECONDS = 60.0
+"""A token is renewed so long before it ends."""
 BODY_MAX = 4096
 MASK = "[redacted]"
 
@@ -69,6 +71,16 @@ class Oauth:
     http: httpx2.AsyncClient
     clock: Clock
     ids: Ids
+
+    async def fresh(self, row: Row) -> str | None:
+        """The access token of a stored credential, renewed when it is about to end."""
+        token = opened(self.seal, row, "access_token")
+        ends = row["auth"]["expires_at"]
+        if ends is None or from_rfc3339(ends) > self.clock.now() + EARLY_SECONDS:
+            return token
+        exchange = await self.refresh(row, token)
+        # A server may still take a token that is about to end, or whose end was told wrongly.
+        return exchange.token or token
 
     async def refresh(self, row: Row, stale: str | None) -> Exchange:
         """A token instead of `stale`; somebody else's, if one was got meanwhile."""
