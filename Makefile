@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 RUN = $(VENV)/.installed
 DEV = $(VENV)/.installed-dev
 
-.PHONY: install demo test check sim chaos bench serve docs clean
+.PHONY: install demo test check sim chaos fuzz bench serve docs clean
 install: $(RUN)
 $(RUN): requirements.lock pyproject.toml scripts/install
 	@scripts/install $(VENV) $(PY) requirements.lock
@@ -26,6 +26,8 @@ sim: $(DEV)
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),)
 chaos: $(DEV)
 	@$(BIN)/python -m pytest -q -s -p no:randomly tests/crash
+fuzz: $(DEV)
+	@AGENTSTEAD_TEST_FUZZ=$(or $(TIMES),20) scripts/test $(BIN) tests/fuzz
 bench: $(DEV)
 	@$(BIN)/python -m bench
 docs: $(DEV)

@@ -150,3 +150,16 @@ def test_a_change_of_the_agent_applies_to_the_primary_thread():
     payload = {"id": "sevt_u", "type": "session.updated", "agent": agent}
     talk.append(Event("sevt_u", "session.updated", PRIMARY, payload, talk.clock.now()))
     assert talk.state.primary.name == "renamed"
+
+
+def test_a_change_of_the_session_is_not_followed_by_another_idle():
+    talk = Talk()
+    talk.message("begin")
+    talk.settle()
+    talk.answer("Done.")
+    before = len(talk.events)
+    payload = {"id": "sevt_u", "type": "session.updated", "title": "t"}
+    talk.append(Event("sevt_u", "session.updated", PRIMARY, payload, talk.clock.now()))
+    talk.queue("system.message", content=[{"type": "text", "text": "Later."}])
+    assert talk.settle() == (Wait("idle"),)
+    assert talk.types(before) == ["updated"]

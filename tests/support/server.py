@@ -147,7 +147,11 @@ async def serving(
         clock=clock,
         ids=ids,
         limits=Limits(),
-        pace=Pace(claim_poll_seconds=0.2),
+        pace=Pace(
+            claim_poll_seconds=0.2,
+            retry_first_seconds=config.retry_first_seconds,
+            retry_max_seconds=config.retry_max_seconds,
+        ),
         servers=servers,
         files=StoredFiles(database, blobs),
     )
@@ -172,7 +176,8 @@ async def serving(
 
 @asynccontextmanager
 async def _listening(services: Services) -> AsyncIterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
     app = create_app(ROUTERS, services)
     server = _Server(
         uvicorn.Config(

@@ -134,7 +134,7 @@ def fold(state: State, event: Event) -> State:
     else:
         state = handler(state, event)
     quiet = event.type == "session.status_idle" or (
-        state.quiet and (event.type in INERT or not event.primary)
+        state.quiet and (event.type in SILENT or not event.primary)
     )
     inbox = state.inbox
     if inbox:
@@ -471,3 +471,6 @@ INERT = frozenset(
     }
 )
 """Known, and on purpose without effect on what happens next."""
+
+SILENT = INERT | {"session.updated"}
+"""What a client may find after an idle without another one: what it did to the session itself."""
