@@ -56,7 +56,6 @@ class Mcp:
     release: asyncio.Event = field(default_factory=asyncio.Event)
     """What `slow` waits for."""
     server: MCPServer | None = None
-    door: "Door | None" = None
 
 
 def tools_of(mcp: Mcp, server: MCPServer, many: int) -> None:
@@ -215,7 +214,7 @@ async def mcp_serving(
     mcp.server = server = MCPServer(name, log_level="CRITICAL")
     tools_of(mcp, server, many)
     app = server.sse_app() if sse else server.streamable_http_app(stateless_http=stateless)
-    mcp.door = door = Door(mcp, app)
+    door = Door(mcp, app)
     web = uvicorn.Server(
         uvicorn.Config(
             door, ws="none", log_config=None, access_log=False,

@@ -150,12 +150,11 @@ async def test_a_refused_credential_is_renewed_also_in_the_middle() -> None:
     async with mcp_serving(token="good") as mcp:
         await place.servers.connect(LEASE, at(mcp))
         assert tokens.refused == [{"authorization": "Bearer stale"}]
-        assert mcp.door is not None
-        mcp.door.token = "newer"
+        mcp.token = "newer"
         outcome = await place.servers.call(LEASE, at(mcp), "add", {"a": 1, "b": 2})
         assert outcome.content[0]["text"] == "3"
         assert mcp.calls == {"add": 1}
-        mcp.door.token = "another"
+        mcp.token = "another"
         tokens.tokens.append("newer")
         fault = await place.fault(place.servers.call(LEASE, at(mcp), "add", {"a": 1, "b": 2}))
         assert fault.kind == "auth"
