@@ -100,4 +100,37 @@ REQUIREMENTS = {
     "stop-race": Requirement(
         "work queue §1.6", "Input that came before the stop of the live item queues another."
     ),
+    "worker": Requirement(
+        "work queue §1.7",
+        "The official EnvironmentWorker serves sessions to their end; new input, a new item.",
+        SDK,
+    ),
+    "worker-asks": Requirement(
+        "work queue §1.7",
+        "Beside it the application confirms calls and answers its custom tools.",
+        SDK,
+    ),
+    "worker-killed": Requirement(
+        "work queue §1.5",
+        "A worker killed in the middle of a call is followed by another; the call has one result.",
+        SDK,
+    ),
+    "poller": Requirement(
+        "work queue §1.7", "`work.poller` drains the queue and returns at the first `null`.", SDK
+    ),
+    "handle-item": Requirement(
+        "work queue §1.7, clients rule 41",
+        "`handle_item()` serves an item from the environment, with the secret or the key alone.",
+        SDK,
+    ),
+    "tool-runner": Requirement(
+        "wire §18",
+        "`sessions.events.tool_runner` answers a call of a self-hosted environment.",
+        SDK,
+    ),
+    "fleet": Requirement(
+        "own",
+        "Three workers share a queue, one is killed, all sessions finish.",
+        OWN,
+    ),
 }
