@@ -18,7 +18,7 @@ from agentstead.errors import Forbidden, Unauthenticated
 
 CACHE_SECONDS = 5.0
 CACHE_MAX = 1000
-ITEM_PREFIX = "st_"
+ITEM_PREFIX = "sk-ant-st01-"
 ENVIRONMENT_PREFIX = "sk-ant-oat01-"
 """What programs for the hosted service expect an environment key to begin with."""
 FIND_ENVIRONMENT_KEY = """
