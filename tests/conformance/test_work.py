@@ -344,3 +344,36 @@ async def test_an_item_without_heartbeat_is_queued_again(database_url: str) -> N
             await hosted.beat(again, first.last_heartbeat)
         assert caught.value.status_code == 412
         assert caught.value.body["error"]["details"]["current_state"]["state"] == "queued"
+
+
+@requirement("work:archived-environment")
+async def test_a_deleted_environment_ends_its_keys(hosted: Hosted) -> None:
+    await hosted.session("go")
+    await hosted.session("go too")
+    item = await hosted.taken()
+    holder = hosted.bearer(token_of(item.secret))
+    await hosted.client.beta.environments.delete(hosted.environment.id)
+    with pytest.raises(anthropic.AuthenticationError):
+        await hosted.bearer(hosted.key).beta.environments.work.poll(hosted.environment.id)
+    with pytest.raises(anthropic.NotFoundError):
+        await hosted.poll()
+    beat = await holder.beta.environments.work.heartbeat(
+        item.id, environment_id=hosted.environment.id, expected_last_heartbeat="NO_HEARTBEAT"
+    )
+    assert beat.state == "active"
+    assert (await holder.beta.sessions.retrieve(item.data.id)).id == item.data.id
+
+
+@requirement("work:claim")
+async def test_work_queued_by_one_process_wakes_the_polls_of_another(database_url: str) -> None:
+    async with serving(database_url) as one, serving(database_url) as other:
+        hosted = await self_hosted(one)
+        elsewhere = other.sdk(api_key=one.key).beta.environments.work
+        await hosted.poll()
+        assert await elsewhere.poll(hosted.environment.id) is None
+        waiting = asyncio.create_task(elsewhere.poll(hosted.environment.id, block_ms=999))
+        await asyncio.sleep(0.1)
+        session = await hosted.session("go")
+        item = await waiting
+        assert item.data.id == session.id
+        assert await hosted.poll() is None

@@ -357,3 +357,49 @@ def done(text):
 @pytest.mark.parametrize("rules", [SESSION_RULES, THREAD_RULES])
 def test_the_tables_name_their_rules(rules):
     assert all(name == rule.__name__ for name, rule in rules)
+
+
+# work queue §1: what a self-hosted worker runs
+
+
+def hosted() -> Talk:
+    talk = Talk(environment="self_hosted")
+    talk.message("begin")
+    talk.settle()
+    return talk
+
+
+def test_a_workers_calls_are_never_run_here():
+    talk = hosted()
+    assert talk.answer(use("bash", n=1), use("read", n=2)) == (Wait("client"),)
+    bash, read = talk.uses()
+    assert listed(talk) == [bash, read]
+    talk.ran(bash)
+    assert talk.settle() == (Wait("client"),)
+    assert listed(talk) == [read]
+    talk.ran(read)
+    (step,) = talk.settle()
+    assert isinstance(step, CallModel)
+    assert talk.request().messages[-1]["content"][0]["content"][0]["text"] == "done there"
+
+
+def test_a_worker_waits_for_the_confirmation_and_is_told_again():
+    talk = hosted()
+    talk.answer(use("write", n=1))
+    (write,) = talk.uses()
+    talk.confirm(write)
+    assert talk.settle() == (Wait("client"),)
+    assert listed(talk) == [write]
+    assert talk.types()[-4:] == ["user.tool_confirmation", *END]
+
+
+def test_what_the_platform_says_to_a_waiting_session_leaves_it_waiting():
+    """Clients rule 5: the last entry of an idle session is its idle."""
+    talk = hosted()
+    talk.answer(use("bash", n=1))
+    (bash,) = talk.uses()
+    error = {"type": "unknown_error", "message": "m", "retry_status": {"type": "exhausted"}}
+    talk.queue("session.error", error=error)
+    assert talk.settle() == (Wait("client"),)
+    assert talk.types()[-4:] == ["error", *END]
+    assert listed(talk) == [bash]

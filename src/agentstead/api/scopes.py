@@ -15,6 +15,7 @@ ITEM_TOKEN = "token of a work item"  # noqa: S105 - a name
 
 WORK = "/v1/environments/{environment_id}/work"
 SESSION = "/v1/sessions/{session_id}"
+SKILL = "/v1/skills/{skill_id}/versions/{version}"
 BOTH = frozenset({ENVIRONMENT_KEY, ITEM_TOKEN})
 ENVIRONMENT_ONLY = frozenset({ENVIRONMENT_KEY})
 
@@ -29,6 +30,8 @@ ALLOWED: Mapping[tuple[str, str], frozenset[str]] = {
     ("GET", f"{SESSION}/events"): BOTH,
     ("GET", f"{SESSION}/events/stream"): BOTH,
     ("POST", f"{SESSION}/events"): BOTH,
+    ("GET", SKILL): BOTH,
+    ("GET", f"{SKILL}/content"): BOTH,
 }
 """Route → the kinds of credential that may call it beside API keys."""
 
@@ -64,9 +67,16 @@ async def check(
     for name, own in (("environment_id", scope.environment_id), ("work_id", scope.work_id)):
         if own is not None and ids.get(name, own) != own:
             raise Forbidden(f"{name}: The {scope.kind} is for {own} only.")
-    session_id = ids.get("session_id")
-    if session_id is None:
-        return
+    if "skill_id" in ids:
+        await check_skill(database, scope, ids["skill_id"])
+    if "session_id" in ids:
+        await check_session(database, workspace_id, scope, ids["session_id"])
+
+
+async def check_session(
+    database: Database, workspace_id: str, scope: Scope, session_id: str
+) -> None:
+    """The token's own session, or any of the key's environment; Forbidden, NotFound."""
     if scope.session_id is not None:
         if session_id != scope.session_id:
             raise Forbidden(f"session_id: The {scope.kind} is for {scope.session_id} only.")
@@ -77,3 +87,18 @@ async def check(
     )
     if row is None:
         raise NotFound(f"There is no session {session_id} in environment {scope.environment_id}.")
+
+
+SERVED = """
+    select s.agent from sessions s where s.id = %s or s.id in
+        (select session_id from work where environment_id = %s and state <> 'stopped')
+"""
+
+
+async def check_skill(database: Database, scope: Scope, skill_id: str) -> None:
+    """A skill of the session, or of any that the environment's workers serve now; NotFound."""
+    environment_id = None if scope.session_id else scope.environment_id
+    rows = await database.fetch(SERVED, (scope.session_id, environment_id))
+    skills = (skill for row in rows for skill in row["agent"].get("skills") or ())
+    if not any(skill.get("skill_id") == skill_id for skill in skills):
+        raise NotFound(f"No session that this {scope.kind} serves has a skill {skill_id}.")

@@ -38,9 +38,11 @@ WITHDRAW = """
 """
 SEEN = "select distinct cause from work where session_id = any(%s) and cause = any(%s)"
 SESSION = """
-    select id, workspace_id, environment_id, status, asks, batch_first
-    from sessions where id = %s and archived_at is null and terminated_at is null
+    select s.status, s.asks, s.batch_first
+    from sessions s join environments e on e.id = s.environment_id and e.archived_at is null
+    where s.id = %s and s.archived_at is null and s.terminated_at is null
 """
+"""Nothing when it wants no host: it has ended, or no worker can come to it any more."""
 QUEUED_ANSWERS = """
     select payload from inbox where session_id = %s and type = any(%s) order by arrived
 """

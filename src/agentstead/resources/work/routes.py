@@ -47,6 +47,7 @@ class WorkStop(Shape):
 class WorkUpdate(Shape):
     """The body of an update."""
 
+    codes = {"metadata": BAD_METADATA}
     metadata: MetadataPatch | None = None
 
 
