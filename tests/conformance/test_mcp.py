@@ -64,12 +64,12 @@ def declared(url: str, name: str = "docs") -> dict[str, Any]:
     return {"type": "url", "name": name, "url": url}
 
 
-async def a_session(client: Any, tools: list[Any], servers: list[Any]) -> Any:
+async def a_session(client: Any, tools: list[Any], servers: list[Any], config: Any = None) -> Any:
     """A session of an agent with these servers only; clients rule 29: no sandbox is needed."""
     agent = await client.beta.agents.create(
         name="Reader", model=MODEL, tools=tools, mcp_servers=servers
     )
-    environment = await client.beta.environments.create(name="plain")
+    environment = await client.beta.environments.create(name="plain", config=config)
     return await client.beta.sessions.create(agent=agent.id, environment_id=environment.id)
 
 
@@ -105,6 +105,19 @@ async def test_a_server_that_only_knows_sse_is_reached(client: Any) -> None:
         assert texts(watch.seen) == ["Done: 3"]
         assert docs.calls == {"add": 1}
         assert docs.requests["GET"] == 1
+
+
+@requirement("mcp:self-hosted")
+async def test_calls_run_here_also_where_the_environment_is_elsewhere(
+    client: Any, docs: Mcp
+) -> None:
+    config = {"type": "self_hosted"}
+    session = await a_session(client, [toolset()], [declared(docs.url)], config)
+    async with watching(client, session) as watch:
+        await watch.send(say("add"))
+        assert (await watch.idle()).stop_reason.type == "end_turn"
+    assert texts(watch.seen) == ["Done: 3"]
+    assert docs.calls == {"add": 1}
 
 
 @requirement("mcp:asks")

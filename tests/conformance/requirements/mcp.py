@@ -16,6 +16,9 @@ REQUIREMENTS: dict[str, Requirement] = {
         "wire §7.5", "Text, images and resources of a result arrive as content blocks.", SDK
     ),
     "sse": Requirement("wire §3.4", "A server that only knows the older SSE transport is reached."),
+    "self-hosted": Requirement(
+        "wire §7.10, trap 37", "On a self-hosted environment they are still called by the server."
+    ),
     "unreachable": Requirement(
         "wire §3.4, §7.8",
         "A server that cannot be reached is told once per running period, does not stop the session, "
