@@ -188,7 +188,7 @@ async def test_every_kind_of_content(client: Any, docs: Mcp) -> None:
     assert result.content[5].source.media_type == "application/pdf"
 
 
-@requirement("mcp:unreachable", "mcp:why")
+@requirement("mcp:unreachable", "mcp:retry-status", "mcp:why")
 async def test_a_server_that_is_down_does_not_stop_the_session(
     server: Running, client: Any
 ) -> None:

@@ -185,3 +185,25 @@ def test_the_model_is_told_of_packages_that_are_not_there() -> None:
     assert "not installed" in note
     assert context.missing_packages({"config": {"packages": {"type": "packages", "pip": []}}}) == []
     assert context.missing_packages({}) == []
+
+
+SERVER_TOOL = {"name": "mcp__docs__look", "description": "d", "input_schema": {"type": "object"}}
+
+
+def test_tools_of_servers_come_last_and_end_the_stable_prefix() -> None:
+    prompt = context.build(begun().state.primary, BUILTINS, servers=(SERVER_TOOL,))
+    assert prompt.tools[-1] == {**SERVER_TOOL, "cache_control": context.CACHE}
+    assert sum("cache_control" in tool for tool in prompt.tools) == 1
+
+
+def test_a_conversation_with_tools_that_are_all_gone_is_still_a_valid_request() -> None:
+    talk = begun()
+    talk.answer(use("bash", n=1), use("read", n=2), use("bash", n=3))
+    for call_id in talk.uses():
+        talk.result(call_id, "ok")
+    bare = evolve(talk.state.primary, agent={**agent("main"), "tools": []})
+    prompt = context.build(bare, BUILTINS)
+    assert [tool["name"] for tool in prompt.tools] == ["bash", "read"]
+    assert {tool["description"] for tool in prompt.tools} == {context.GONE}
+    silent = evolve(begun().state.primary, agent={**agent("main"), "tools": []})
+    assert context.build(silent, BUILTINS).tools == ()

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from agentstead.errors import ProviderFault
 from agentstead.harness.state import HANDLERS, INERT, fold_all
-from agentstead.harness.steps import CallModel, CancelTools, RunTools, Wait
+from agentstead.harness.steps import CallModel, CancelTools, RunTools, ServerCall, Wait
 from agentstead.providers.provider import ModelRequest
 from agentstead.testing.request_check import request_faults
 from agentstead.testing.script import thinking, use
-from agentstead.wire.events.stored import Event
+from agentstead.wire.events.stored import Draft, Event
 from tests.harness.talk import CHILD_ID, PRIMARY, Talk
 from tests.simulation.order import complaints
 
@@ -163,3 +163,51 @@ def test_a_change_of_the_session_is_not_followed_by_another_idle():
     talk.queue("system.message", content=[{"type": "text", "text": "Later."}])
     assert talk.settle() == (Wait("idle"),)
     assert talk.types(before) == ["updated"]
+
+
+def server_use(talk: Talk, *, permission: str = "allow") -> str:
+    """A call of an MCP server's tool, as a worker writes it down."""
+    fields = {
+        "name": "send/it", "mcp_server_name": "docs", "input": {"n": 1},
+        "evaluated_permission": permission,
+    }  # fmt: skip
+    private = {
+        "provider_id": "toolu_9", "shown": "mcp__docs__send_it_1", "url": "https://docs.example/",
+        "repeatable": False,
+    }  # fmt: skip
+    talk.write(Draft("agent.mcp_tool_use", PRIMARY, fields, private))
+    return talk.events[-1].id
+
+
+def test_a_servers_tool_keeps_the_name_by_which_the_model_called_it() -> None:
+    talk = Talk()
+    talk.message("begin")
+    talk.settle()
+    call_id = server_use(talk)
+    layout = [{"type": "tool_use", "call_index": 0}]
+    private = {"layout": layout, "usage": {}, "stop_reason": "tool_use", "stop_details": None}
+    fields = {"model_request_start_id": "sevt_2", "is_error": False, "model_usage": {}}
+    talk.write(Draft("span.model_request_end", PRIMARY, fields, private))
+    entry = talk.state.primary.find(call_id)
+    assert entry is not None
+    assert (entry.call.kind, entry.call.name, entry.call.shown) == (
+        "mcp", "send/it", "mcp__docs__send_it_1",
+    )  # fmt: skip
+    assert entry.call.server == ServerCall(
+        "docs", "https://docs.example/", "mcp__docs__send_it_1", repeatable=False
+    )
+    (block,) = talk.state.primary.transcript[-1].blocks
+    assert (block["name"], block["id"]) == ("mcp__docs__send_it_1", "toolu_9")
+
+
+def test_a_trouble_is_remembered_until_the_session_is_idle() -> None:
+    talk = Talk()
+    talk.message("begin")
+    talk.settle()
+    error = {"type": "mcp_connection_failed_error", "message": "x", "retry_status": {}}
+    talk.write(Draft("session.error", PRIMARY, {"error": error}, {"told": "mcp docs"}))
+    assert talk.state.told == {"mcp docs"}
+    talk.answer("Done.")
+    talk.settle()
+    assert talk.state.status == "idle"
+    assert talk.state.told == frozenset()

@@ -213,6 +213,9 @@ def event_record(sheet: Sheet, entry: Stored) -> tuple[Any, ...]:
 def decision_record(ids: Ids, sheet: Sheet, event: Event) -> tuple[Any, ...]:
     """The audit row of a decision on a tool call, in the order of the statement."""
     evaluation = event.payload.get("evaluation") or {}
+    detail = {"session_id": sheet.id, "tool": event.payload.get("name")}
+    if "mcp_server_name" in event.payload:
+        detail["mcp_server_name"] = event.payload["mcp_server_name"]
     return (
         ids.new(AUDIT),
         sheet.workspace_id,
@@ -221,7 +224,7 @@ def decision_record(ids: Ids, sheet: Sheet, event: Event) -> tuple[Any, ...]:
         event.id,
         event.payload.get("evaluated_permission"),
         evaluation.get("type", "not_enabled"),
-        json.dumps({"session_id": sheet.id, "tool": event.payload.get("name")}),
+        json.dumps(detail),
     )
 
 

@@ -24,6 +24,11 @@ REQUIREMENTS: dict[str, Requirement] = {
         "A server that cannot be reached is told once per running period, does not stop the session, "
         "and is tried again in the next.",
     ),
+    "retry-status": Requirement(
+        "wire §7.8",
+        "The `retry_status` of such an error is `retrying`: the turn goes on, the next tries again.",
+        OWN,
+    ),
     "unauthorized": Requirement(
         "wire §7.8", "A server that refuses access is a `mcp_authentication_failed_error`.", SDK
     ),

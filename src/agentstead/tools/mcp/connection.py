@@ -91,7 +91,13 @@ class Connection:
         except (MCPError, ExceptionGroup) as error:
             if self.ready.done() or not faults.is_legacy(faults.leaf(error)):
                 raise
-            await self.over_sse()
+            try:
+                await self.over_sse()
+            except (httpx2.HTTPStatusError, ExceptionGroup) as other:
+                # It knows neither: what it said first tells more.
+                if self.ready.done() or not faults.is_status(faults.leaf(other)):
+                    raise
+                raise error from None
 
     async def over_http(self) -> None:
         """Streamable HTTP, with the protocol's present handshake or its older one."""

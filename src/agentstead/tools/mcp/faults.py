@@ -37,6 +37,11 @@ def is_legacy(error: BaseException) -> bool:
     return (mark_of(error) or {}).get("status") in LEGACY
 
 
+def is_status(error: BaseException) -> bool:
+    """Whether this is nothing but a status, and not one of access."""
+    return isinstance(error, httpx2.HTTPStatusError) and error.response.status_code not in AUTH
+
+
 def of_connecting(name: str, error: BaseException | None) -> McpFault:
     """Why there is no connection."""
     mark = mark_of(error) if error is not None else None
