@@ -5,7 +5,6 @@ Promises: nothing is in them that the conformance tests do not check.
 
 import re
 from collections.abc import Iterable, Iterator
-from importlib.metadata import version
 
 from agentstead.resources import ROUTERS
 from tests.conformance import gaps
@@ -21,12 +20,17 @@ def tables() -> str:
 
 
 def versions() -> Iterator[str]:
-    """The SDKs that are driven."""
+    """The SDKs that are driven, and what each of them runs."""
     yield from head("Official SDKs that the tests drive", "SDK", "version", "")
-    yield f"| Python | {version('anthropic')} | every test |"
+    steps = ", ".join(map(str, places.STEPS))
+    yield f"| Python | {places.INSTALLED} | every test; the script below |"
     for one in places.PYTHON:
-        yield f"| Python | {one} | a whole session, streamed; its streams drop `session.usage`, which its lists show |"
-    yield f"| TypeScript | {places.TYPESCRIPT} | a whole session, streamed |"
+        yield f"| Python | {one} | the script below (steps {steps}); a whole session; its streams drop `session.usage`, which its lists show |"
+    yield f"| TypeScript | {places.TYPESCRIPT} | the script below (steps {steps}); a whole session |"
+    names = [f"Python {one}" for one in (places.INSTALLED, *places.PYTHON)]
+    yield from head("The conformance script", "step", "", *names, f"TypeScript {places.TYPESCRIPT}")
+    for number, what in places.STEPS.items():
+        yield f"| {number} | {what} |{' passes |' * (len(names) + 1)}"
 
 
 def form(verb: str | None, path: str) -> tuple[str | None, str]:

@@ -19,4 +19,9 @@ REQUIREMENTS = {
         "The same session runs with older Python SDKs and the TypeScript one.",
         SDK,
     ),
+    "script": Requirement(
+        "wire §18, steps 1 to 8 and 11",
+        "The conformance script passes with the installed Python SDK, two older ones and the TypeScript one.",
+        SDK,
+    ),
 }

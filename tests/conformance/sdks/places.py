@@ -9,20 +9,36 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
+INSTALLED = version("anthropic")
 PYTHON = ("1.0.0", "0.121.0")
 """Versions of the Python SDK that are driven beside the installed one."""
 TYPESCRIPT = "1.10.0"
 INSTALL_SECONDS = 90
+STEPS = {
+    1: "agents: versions, a stale version, archive",
+    2: "environments: defaults, metadata, a change of type, deletion",
+    3: "a turn in order, listed as it was streamed",
+    4: "custom tools, answered before and after the idle, twice, one by one",
+    5: "confirmations: allow, deny, one too many",
+    6: "an interrupt, and a message queued behind it",
+    7: "previews",
+    8: "pages in both directions and orders",
+    11: "archive and deletion, refused while it runs; the end of a stream",
+}
+"""What `steps.py` and `steps.mjs` drive, by the numbers of wire §18."""
 
 
-def python(version: str) -> list[str]:
-    """The command that runs the scenario with this version of the Python SDK."""
+def python(version: str, script: str) -> list[str]:
+    """The command that runs a script of this folder with this version of the Python SDK."""
+    if version == INSTALLED:
+        return [sys.executable, str(HERE / f"{script}.py")]
     lock = HERE / f"requirements-sdk-{version}.lock"
     place = ROOT / f".venv-sdk-{version}"
     interpreter = str(place / "bin/python")
@@ -34,11 +50,11 @@ def python(version: str) -> list[str]:
         run(uv, *install, str(at / "bin/python"), "-r", str(lock))
 
     kept(place, lock, make)
-    return [interpreter, str(HERE / "scenario.py")]
+    return [interpreter, str(HERE / f"{script}.py")]
 
 
-def typescript() -> list[str]:
-    """The command that runs the scenario with the TypeScript SDK."""
+def typescript(script: str) -> list[str]:
+    """The command that runs a script of this folder with the TypeScript SDK."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         pytest.skip("needs node and npm for the TypeScript SDK")
@@ -53,7 +69,7 @@ def typescript() -> list[str]:
 
     kept(place, source / "package-lock.json", make)
     # Node looks for packages from where the file lies.
-    return [node, shutil.copy(source / "scenario.mjs", place)]
+    return [node, shutil.copy(source / f"{script}.mjs", place)]
 
 
 def kept(place: Path, lock: Path, make) -> None:
