@@ -133,7 +133,7 @@ class ProviderFault(Fault):
 class SandboxFault(Fault):
     """The sandbox failed.
 
-    kind: start | lost | limits | unknown. `unknown`: the call was started and its outcome is not
+    kind: start | lost | limits | gone | unknown. `unknown`: the call was started and its outcome is not
     known; it is told to the model and never run again.
     """
 

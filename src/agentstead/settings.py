@@ -153,6 +153,8 @@ class Settings(BaseSettings):
     """Of one file, uploaded or handed over by a session."""
     files_bytes_max: int = 1 << 40
     """Of all uploads of a workspace together; sessions' copies and outputs do not count."""
+    outputs_max: int = 1000
+    """Files that one session may hand over."""
     uploads_downloadable: bool = False
     """Whether uploads can be downloaded again. The hosted service refuses it, and clients may rely on that."""
 

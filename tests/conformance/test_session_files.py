@@ -87,11 +87,11 @@ async def session(server: Running, **more: Any) -> Talk:
 
 
 @asynccontextmanager
-async def working(database_url: str) -> AsyncIterator[Running]:
+async def working(database_url: str, **settings: Any) -> AsyncIterator[Running]:
     await needed()
     async with (
         real_sandboxes() as hands,
-        serving(database_url, workers=1, script=SCRIPT, sandbox=hands) as server,
+        serving(database_url, workers=1, script=SCRIPT, sandbox=hands, **settings) as server,
     ):
         yield server
 

@@ -113,6 +113,7 @@ class Watch:
             self.returned([lease])
         if not answer.refused:
             self.nothing_answered_is_listed(session, entries)
+            self.outputs_come_first(session, entries)
             self.appends += 1
             if self.appends % SAMPLED == 0:
                 self.row_repeats_the_log(session)
@@ -124,6 +125,19 @@ class Watch:
             if entry.type == "session.status_idle" and reason["type"] == "requires_action":
                 again = set(reason["event_ids"]) & answered_calls(session)
                 demand(not again, f"an idle lists calls that are answered: {sorted(again)}")
+
+    def outputs_come_first(self, session, entries) -> None:
+        """An idle comes after the outputs of every call that the log has a result of."""
+        if not any(entry.type == "session.status_idle" for entry in entries):
+            return
+        session_id = session.row.id
+        handed = self.world.handed.get(session_id, set())
+        lying = self.world.sandbox.files.get(session_id, {})
+        late = {call for event in session.events if (call := answers(event)) in lying}
+        demand(
+            handed is None or late <= handed,
+            f"idle before these outputs were handed over: {sorted(late - (handed or set()))}",
+        )
 
     def row_repeats_the_log(self, session) -> None:
         """Columns equal what the log says (the door may have said `running` ahead of it)."""

@@ -493,6 +493,15 @@ def alone(patch):
     patch.setattr(thread.Thread, "busy", property(lambda self: False))
 
 
+def never_hands_over(patch):
+    """Whoever hears of the idle finds nothing."""
+
+    async def nothing(self, entries):
+        """As if there were no outputs."""
+
+    patch.setattr(turn.Turn, "hand_over", nothing)
+
+
 BUGS = (
     Bug("no fence", "a row of fence", doubles=Doubles(log=NoFence), seeds_only=True),
     Bug("a fence twice", "fence .* is not new", doubles=Doubles(log=OldFence)),
@@ -519,6 +528,7 @@ BUGS = (
     Bug("a result dropped", "not settled", tool_outcome(lambda r, _: [])),
     Bug("a result in a wrong place", "in a wrong place", tool_outcome(in_primary)),
     Bug("others folded last", "live state differs", folds_others_last, raced=True),
+    Bug("outputs after the idle", "outputs were handed over", never_hands_over),
     Bug("a worker ends", "ended by itself", ends_by_itself),
     Bug("an assertion fails", "planted", asserts),
     Bug("messages in between", "a message between", messages_first),

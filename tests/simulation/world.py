@@ -29,6 +29,7 @@ from tests.simulation.faults import STANDING, Calm, Killed, Process
 from tests.simulation.loop import SimLoop, Stuck
 from tests.simulation.ports import (
     GatedClock,
+    GatedFiles,
     GatedLog,
     GatedModels,
     GatedPreviews,
@@ -105,7 +106,9 @@ class SimWorld:
         self.clock = LoopClock(self.loop)
         self.ids = SeededIds(self.clock, self.rng)
         self.log = self.doubles.log(self.clock)
-        self.sandbox = self.doubles.sandbox(self.clock, self.scenario.behave)
+        self.sandbox = self.doubles.sandbox(self.clock, self.behave)
+        self.handed = {}
+        """Session → the outputs that were handed over last; None: that went wrong."""
         self.scripts = {
             name: self.doubles.script(
                 self.clock, source, name=name, price=self.scenario.price(name)
@@ -141,6 +144,10 @@ class SimWorld:
     def latency(self) -> float:
         """How long a port call takes when nothing is wrong."""
         return self.rng.random() * self.scenario.latency
+
+    def behave(self, call):
+        """As the scenario wants it; each call leaves an output with its own name."""
+        return replace(self.scenario.behave(call), writes={call.call_id: b""})
 
     def draw(self, name: str):
         """The fault of this port call, if any; calls are numbered from 1."""
@@ -211,6 +218,7 @@ class SimWorld:
             limits=Limits(),
             pace=self.pace,
             servers=GatedServers(process, self.servers),
+            files=GatedFiles(process, self.handed),
         )
 
     async def keep_running(self, number: int) -> None:

@@ -41,6 +41,7 @@ from agentstead.telemetry.metrics import Metrics
 from agentstead.testing.fake_sandbox import FakeSandbox
 from agentstead.tools.mcp.servers import McpServers
 from agentstead.worker.files import StoredFiles
+from agentstead.worker.handing_over import HandingOver, Most
 from agentstead.worker.loop import Worker
 from agentstead.worker.world import Pace, World
 from tests.support.described import hold
@@ -145,11 +146,14 @@ async def serving(
     await log.start()
     folder = Path(tempfile.mkdtemp(prefix="agentstead-test-"))
     blobs = FolderBlobs(folder / "blobs")
+    hands = sandbox or FakeSandbox(clock)
+    most = Most(config.file_bytes_max, config.outputs_max)
+    files = StoredFiles(database, blobs, HandingOver(database, blobs, hands, clock, ids, most))
     world = World(
         log=log,
         previews=log,
         models=catalogue,
-        sandbox=sandbox or FakeSandbox(clock),
+        sandbox=hands,
         tools=tools.load(),
         clock=clock,
         ids=ids,
@@ -160,7 +164,7 @@ async def serving(
             retry_max_seconds=config.retry_max_seconds,
         ),
         servers=servers,
-        files=StoredFiles(database, blobs),
+        files=files,
     )
     services = Services(database, log, catalogue, config, clock, ids, seal, http, blobs)
     try:
@@ -174,6 +178,7 @@ async def serving(
     finally:
         await servers.aclose()
         await http.aclose()
+        await files.close()
         keys.cleanup()
         await log.close()
         await catalogue.close()

@@ -26,6 +26,7 @@ from agentstead.store.seal import Seal
 from agentstead.telemetry.metrics import Metrics
 from agentstead.tools.mcp.servers import McpServers
 from agentstead.worker.files import StoredFiles
+from agentstead.worker.handing_over import HandingOver, Most
 from agentstead.worker.world import Pace, World
 
 SANDBOXES, BLOBS = "sandboxes", "blobs"
@@ -44,6 +45,7 @@ class Rooms:
     catalogue: Catalogue
     sandbox: Bubblewrap
     blobs: Blobs
+    files: StoredFiles
     metrics: Metrics
     seal: Seal
     http: httpx2.AsyncClient
@@ -60,7 +62,7 @@ class Rooms:
             clock=self.clock,
             ids=self.ids,
             limits=limits_of(self.settings),
-            files=StoredFiles(self.database, self.blobs),
+            files=self.files,
             pace=pace_of(self.settings),
             servers=self.servers,
         )
@@ -91,6 +93,8 @@ async def open_rooms(
         settings.data_dir / SANDBOXES, clock=clock, idle_seconds=settings.sandbox_idle_seconds
     )
     blobs = FolderBlobs(settings.data_dir / BLOBS)
+    most = Most(settings.file_bytes_max, settings.outputs_max)
+    files = StoredFiles(database, blobs, HandingOver(database, blobs, sandbox, clock, ids, most))
     http = outgoing_client(settings)
     seal = seal_of(settings)
     oauth = Oauth(database, seal, http, clock, ids)
@@ -107,6 +111,7 @@ async def open_rooms(
             catalogue,
             sandbox,
             blobs,
+            files,
             metrics,
             seal,
             http,
@@ -115,6 +120,7 @@ async def open_rooms(
     finally:
         await servers.aclose()
         await http.aclose()
+        await files.close()
         await log.close()
         await sandbox.close()
         await catalogue.close()

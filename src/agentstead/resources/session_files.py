@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from agentstead.api.router import Call
 from agentstead.errors import Invalid
 from agentstead.store import files as store
-from agentstead.store.files import files
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +43,4 @@ async def drop(call: Call, file_ids: Sequence[str]) -> None:
     """Delete copies; fine when they are not there."""
     async with call.services.database.transaction() as tx:
         for file_id in file_ids:
-            if await files.find(tx, call.workspace_id, file_id):
-                await files.delete(call.write(tx), file_id)
+            await store.discard(call.write(tx), file_id)

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,12 +19,14 @@ from typing import Any
 from agentstead.clock import Clock
 from agentstead.errors import SandboxFault
 from agentstead.sandbox import ending, link
+from agentstead.sandbox.outputs import look, opened
 from agentstead.sandbox.probing import Look, examine
-from agentstead.sandbox.sandbox import Outcome, Probe, SandboxSpec
+from agentstead.sandbox.sandbox import Outcome, Output, Probe, SandboxSpec
 from agentstead.sandbox.supervisor.journal import Journal
 from agentstead.sandbox.supervisor.outcomes import answer
 from agentstead.sandbox.supervisor.place import Place, sandbox_ids
 from agentstead.sandbox.uploads import put_in_place
+from agentstead.store.blobs import PIECE_BYTES, to_its_end
 
 SUPERVISOR = Path(__file__).parent / "supervisor" / "__main__.py"
 START_SECONDS = 20.0
@@ -88,6 +90,22 @@ class Bubblewrap:
         await asyncio.to_thread(place.make)
         await asyncio.to_thread(Journal(place.journal).refuse, call_id)
         await link.ask(place.path, {"op": "cancel", "id": call_id})
+
+    async def outputs(self, sandbox_id: str) -> Sequence[Output]:
+        """What lies in `/mnt/session/outputs`; it lies there too when the sandbox does not run."""
+        return await asyncio.to_thread(look, Place(self.root, sandbox_id).outputs)
+
+    async def read_output(self, sandbox_id: str, path: str) -> AsyncIterator[bytes]:
+        """Piece by piece."""
+        folder = Place(self.root, sandbox_id).outputs
+        file = await asyncio.to_thread(opened, folder, path)
+        if file is None:
+            raise SandboxFault(f"The output {path!r} is not there any more.", kind="gone")
+        try:
+            while piece := await to_its_end(file.read, PIECE_BYTES):
+                yield piece
+        finally:
+            file.close()
 
     async def keep(self, sandbox_ids: Iterable[str]) -> None:
         """Renew: a sandbox that nobody has renewed for an hour ends itself."""

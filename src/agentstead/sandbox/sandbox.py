@@ -6,7 +6,7 @@ A sandbox outlives the worker that uses it. A call whose supervisor died in the 
 `SandboxFault(kind="start")` with the last lines of what went wrong.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -42,6 +42,17 @@ class Upload:
     """Never changes; the same body has the same source."""
     path: str
     """Relative, e.g. `data/orders.csv`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A file that lies in `/mnt/session/outputs`."""
+
+    path: str
+    """Relative, e.g. `charts/sales.png`; a name that is no UTF-8 has lone surrogates in it."""
+    size_bytes: int
+    stamp: str
+    """Another one whenever its content may have changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +116,14 @@ class Sandbox(Protocol):
 
     async def cancel(self, sandbox_id: str, call_id: str) -> None:
         """Make sure the call has ended: kill it if it runs, refuse it if it comes later. Idempotent."""
+        ...
+
+    async def outputs(self, sandbox_id: str) -> Sequence[Output]:
+        """What lies in `/mnt/session/outputs` now, oldest change first; starts nothing."""
+        ...
+
+    def read_output(self, sandbox_id: str, path: str) -> AsyncIterator[bytes]:
+        """The content of one of them, as it is now; SandboxFault when it is not there any more."""
         ...
 
     async def keep(self, sandbox_ids: Iterable[str]) -> None:

@@ -79,9 +79,9 @@ class FolderBlobs:
                 size += len(chunk)
                 pending += chunk
                 if len(pending) >= PIECE_BYTES:
-                    await _to_its_end(_write, file, digest, pending)
-            await _to_its_end(_write, file, digest, pending)
-            await _to_its_end(_finish, file, draft, target)
+                    await to_its_end(_write, file, digest, pending)
+            await to_its_end(_write, file, digest, pending)
+            await to_its_end(_finish, file, draft, target)
         except BaseException:
             file.close()
             with suppress(OSError):
@@ -99,7 +99,7 @@ class FolderBlobs:
             file.seek(start)
             left = PIECE_BYTES if end is None else end - start
             while left > 0:
-                piece = await _to_its_end(file.read, min(PIECE_BYTES, left))
+                piece = await to_its_end(file.read, min(PIECE_BYTES, left))
                 if not piece:
                     return
                 if end is not None:
@@ -181,7 +181,7 @@ def disk_faults() -> Iterator[None]:
         ) from error
 
 
-async def _to_its_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def to_its_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run it in a thread, and wait for it also when cancelled: it holds a file that is closed then."""
     work = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
     try:

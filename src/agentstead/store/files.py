@@ -93,6 +93,12 @@ async def copy(write: Write, original: Row, session_id: str) -> str:
     return file_id
 
 
+async def discard(write: Write, file_id: str) -> None:
+    """Delete a file; fine when somebody else just has."""
+    if await write.tx.fetch_one("select 1 from files where id = %s for update", (file_id,)):
+        await files.delete(write, file_id)
+
+
 async def check_quota(write: Write, more: int, quota_bytes: int) -> None:
     """Refuse what would not fit; the workspace's uploads wait for each other here."""
     await write.tx.execute(

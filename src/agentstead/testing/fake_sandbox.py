@@ -7,13 +7,13 @@ ever, and a call that was running when its supervisor died stays unknown. Nothin
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from agentstead.clock import Clock
 from agentstead.errors import SandboxFault
-from agentstead.sandbox.sandbox import Outcome, Probe, SandboxSpec
+from agentstead.sandbox.sandbox import Outcome, Output, Probe, SandboxSpec
 
 CANCELLED = "The call was cancelled."
 UNKNOWN = "The sandbox died while the call ran; its outcome is unknown."
@@ -35,6 +35,8 @@ class Behaviour:
 
     outcome: Outcome = field(default_factory=lambda: Outcome.text("ok"))
     seconds: float = 0.0
+    writes: Mapping[str, bytes] = field(default_factory=dict)
+    """Outputs that lie there once it has ended."""
     start_fault: SandboxFault | None = None
     """Raised before the call has begun; the next attempt starts afresh."""
 
@@ -69,6 +71,9 @@ class FakeSandbox:
         self.kept: dict[str, float] = {}
         """Sandbox id → when it was last renewed."""
         self.destroyed: list[str] = []
+        self.files: dict[str, dict[str, tuple[int, bytes]]] = {}
+        """Sandbox id → path of an output → its stamp and content."""
+        self.stamps = 0
 
     async def probe(self) -> Probe:
         """Always fine, and honest about it."""
@@ -98,7 +103,7 @@ class FakeSandbox:
         self.kept[sandbox_id] = self.clock.now()
         self.executed[call_id] += 1
         entry.task = asyncio.get_running_loop().create_task(
-            self._perform(entry, behaviour), name=f"fake call {call_id}"
+            self._perform(sandbox_id, entry, behaviour), name=f"fake call {call_id}"
         )
         return entry
 
@@ -107,9 +112,14 @@ class FakeSandbox:
         done.add_done_callback(_seen)
         return self.journals.setdefault(sandbox_id, {}).setdefault(call_id, _Entry(done))
 
-    async def _perform(self, entry: _Entry, behaviour: Behaviour) -> None:
+    async def _perform(self, sandbox_id: str, entry: _Entry, behaviour: Behaviour) -> None:
         await self.clock.sleep(behaviour.seconds)
         if not entry.done.done():
+            for path, body in behaviour.writes.items():
+                files = self.files.setdefault(sandbox_id, {})
+                files.pop(path, None)
+                self.stamps += 1
+                files[path] = (self.stamps, body)
             entry.done.set_result(behaviour.outcome)
 
     async def cancel(self, sandbox_id: str, call_id: str) -> None:
@@ -130,6 +140,18 @@ class FakeSandbox:
             if entry.task is not None:
                 entry.task.cancel()
 
+    async def outputs(self, sandbox_id: str) -> Sequence[Output]:
+        """What the behaviours of its calls have written, oldest first."""
+        files = self.files.get(sandbox_id, {})
+        return [Output(path, len(body), str(stamp)) for path, (stamp, body) in files.items()]
+
+    async def read_output(self, sandbox_id: str, path: str) -> AsyncIterator[bytes]:
+        """The content of one."""
+        found = self.files.get(sandbox_id, {}).get(path)
+        if found is None:
+            raise SandboxFault(f"The output {path!r} is not there any more.", kind="gone")
+        yield found[1]
+
     async def keep(self, sandbox_ids: Iterable[str]) -> None:
         """Note when a sandbox was last renewed."""
         for sandbox_id in sandbox_ids:
@@ -142,6 +164,7 @@ class FakeSandbox:
         if self.journals.pop(sandbox_id, None) is not None:
             self.destroyed.append(sandbox_id)
         self.kept.pop(sandbox_id, None)
+        self.files.pop(sandbox_id, None)
 
     async def reconcile(self, known: set[str]) -> list[str]:
         """Sandboxes that belong to nobody in `known`."""

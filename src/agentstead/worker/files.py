@@ -9,15 +9,25 @@ from agentstead.sandbox.sandbox import Upload
 from agentstead.store.blobs import Blobs
 from agentstead.store.pool import Database
 from agentstead.wire import resource
+from agentstead.worker.handing_over import HandingOver
 from agentstead.worker.world import Content
 
 
 class StoredFiles:
     """Over the database and the blob store."""
 
-    def __init__(self, database: Database, blobs: Blobs) -> None:
+    def __init__(self, database: Database, blobs: Blobs, outputs: HandingOver) -> None:
         self.database = database
         self.blobs = blobs
+        self.outputs = outputs
+
+    async def close(self) -> None:
+        """End what still goes on."""
+        await self.outputs.close()
+
+    async def hand_over(self, session_id: str) -> None:
+        """Index the session's outputs."""
+        await self.outputs.now(session_id)
 
     async def attached(self, session_id: str) -> tuple[str, ...]:
         """Where the session's files lie in the sandbox."""

@@ -81,6 +81,7 @@ class Turn:
             park = Park(wake_at(steps), frozenset(p.id for p in state.inbox)) if idle else None
             if not entries and park is None:
                 return steps
+            await self.hand_over(entries)
             appended = await self.world.log.append(
                 self.lease,
                 entries,
@@ -149,6 +150,11 @@ class Turn:
             self.see(pending)
             self.state = self.state.with_inbox(pending)
             await self.look_at_files()
+
+    async def hand_over(self, entries: Sequence[Event]) -> None:
+        """Whoever hears that the session is idle finds its outputs: they come before the idle."""
+        if any(entry.type == "session.status_idle" for entry in entries):
+            await self.world.files.hand_over(self.lease.session_id)
 
     async def look_at_files(self) -> None:
         """New input may speak of files that came or went since the session was loaded."""

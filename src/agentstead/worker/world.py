@@ -131,6 +131,10 @@ class SessionFiles(Protocol):
         """What is to lie in the sandbox, now."""
         ...
 
+    async def hand_over(self, session_id: str) -> None:
+        """Make what lies in `/mnt/session/outputs` files of the session; bounded, raises nothing."""
+        ...
+
     async def contents(self, session_id: str, file_ids: Sequence[str]) -> Mapping[str, Content]:
         """The files of its workspace with these ids, where they exist and have not expired."""
         ...
@@ -146,6 +150,9 @@ class NoFiles:
     async def uploads(self, _: str) -> tuple[Upload, ...]:
         """None."""
         return ()
+
+    async def hand_over(self, _: str) -> None:
+        """Nothing."""
 
     async def contents(self, _: str, __: Sequence[str]) -> Mapping[str, Content]:
         """None."""

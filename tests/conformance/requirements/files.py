@@ -73,6 +73,24 @@ REQUIREMENTS = {
         "wire §4.4, §7.3",
         "Image and document blocks may name files; what does not exist or cannot be shown is a 400.",
     ),
+    "outputs": Requirement(
+        "wire §4.4, §6.3, clients rules 4, 17, 18",
+        "What lies in `/mnt/session/outputs` is listed and can be downloaded as soon as the session is idle, newest first.",
+        CLIENTS,
+    ),
+    "outputs-again": Requirement(
+        "clients rule 18",
+        "A rewritten output is one file, the newest; an unchanged one keeps its id; a deleted one stays deleted.",
+        CLIENTS,
+    ),
+    "outputs-plain": Requirement(
+        "own choice",
+        "Only plain files are handed over: links, pipes and what lies outside are not, whatever they are called.",
+        OWN,
+    ),
+    "outputs-limits": Requirement(
+        "own choice", "What is too large or too many is left out; the session goes on.", OWN
+    ),
     "scope": Requirement(
         "wire §4.1, clients rules 18, 19",
         "`scope_id` needs no beta name; what belongs to no session has no scope.",

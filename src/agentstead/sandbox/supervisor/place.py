@@ -67,6 +67,11 @@ class Place:
         """What is bound into the sandbox."""
         return self.path / "files"
 
+    @property
+    def outputs(self) -> Path:
+        """What the agent hands over."""
+        return self.files / "outputs"
+
     def make(self) -> None:
         """Make the folders, private to us; fine when they exist."""
         self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
