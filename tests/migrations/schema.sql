@@ -138,6 +138,14 @@ ALTER TABLE public.inbox ALTER COLUMN arrived ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.outputs (
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    path text NOT NULL COLLATE pg_catalog."C",
+    stamp text NOT NULL,
+    sha256 text NOT NULL COLLATE pg_catalog."C",
+    file_id text COLLATE pg_catalog."C"
+);
+
 CREATE TABLE public.schema_migrations (
     number integer NOT NULL,
     name text NOT NULL,
@@ -364,6 +372,9 @@ ALTER TABLE ONLY public.inbox
 ALTER TABLE ONLY public.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (arrived);
 
+ALTER TABLE ONLY public.outputs
+    ADD CONSTRAINT outputs_pkey PRIMARY KEY (session_id, path);
+
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
 
@@ -430,6 +441,8 @@ CREATE INDEX files_session ON public.files USING btree (session_id, created_at, 
 
 CREATE INDEX inbox_session ON public.inbox USING btree (session_id, arrived);
 
+CREATE INDEX outputs_file ON public.outputs USING btree (file_id) WHERE (file_id IS NOT NULL);
+
 CREATE INDEX sessions_agent ON public.sessions USING btree (workspace_id, agent_id, created_at, id);
 
 CREATE INDEX sessions_page ON public.sessions USING btree (workspace_id, created_at, id);
@@ -490,6 +503,12 @@ ALTER TABLE ONLY public.files
 
 ALTER TABLE ONLY public.files
     ADD CONSTRAINT files_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.outputs
+    ADD CONSTRAINT outputs_file_id_fkey FOREIGN KEY (file_id) REFERENCES public.files(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.outputs
+    ADD CONSTRAINT outputs_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
