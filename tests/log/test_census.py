@@ -69,3 +69,24 @@ async def test_only_workers_whose_lock_is_held_are_alive(database: Database) -> 
     finally:
         await log.presence.close()
     assert await live_workers(database) == frozenset()
+
+
+async def test_work_queues_are_counted_together(database: Database) -> None:
+    put_item = (
+        "insert into work (id, workspace_id, environment_id, session_id, state, cause, created_at,"
+        " updated_at, available_at) values (%s, %s, 'env_1', %s, %s, 'c', %s, now(), %s)"
+    )
+    for number, (state, since) in enumerate(
+        [("queued", -40), ("queued", -5), ("active", -90), ("stopped", -300)]
+    ):
+        names = (f"work_{number}", DEFAULT_WORKSPACE, f"sesn_{number}")
+        await database.execute(put_item, (*names, state, at(since), at(since)))
+    for worker, seen in (("a", -1), ("b", -2), ("c", -100)):
+        await database.execute(
+            "insert into work_pollers values ('env_1', %s, %s, %s)",
+            (worker, DEFAULT_WORKSPACE, at(seen)),
+        )
+    found = (await take_census(database)).work
+    assert found.items == {"queued": 2, "active": 1}
+    assert 39 < found.oldest_queued_seconds < 55
+    assert found.polling == 2

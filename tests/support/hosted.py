@@ -11,8 +11,8 @@ from tests.support.server import MODEL, Running
 TOOLSET: Any = [{"type": "agent_toolset_20260401"}]
 SHORT: dict[str, Any] = {
     "work_lease_min_seconds": 1,
-    "work_lease_seconds": 2,
-    "work_ack_seconds": 2.0,
+    "work_lease_seconds": 3,
+    "work_ack_seconds": 3.0,
     "work_requeue_first_seconds": 0.05,
 }
 """Settings under which a lost worker is noticed within a test's patience."""

@@ -83,3 +83,17 @@ def test_calls_whose_result_is_written_elsewhere_are_forgotten_in_the_end() -> N
     for number in range(5):
         module.remember(kept, str(number), number, 3)
     assert list(kept) == ["2", "3", "4"]
+
+
+def test_work_queues_are_told_by_state() -> None:
+    metrics = Metrics()
+    metrics.appended([event("agent.tool_use", "sevt_a", name="bash", input={})])
+    metrics.appended([event("user.tool_result", "sevt_b", tool_use_id="sevt_a")])
+    assert value(metrics, names.TOOL_CALLS, tool="bash", outcome="ok") == 1
+    metrics.work_census({"queued": 3, "active": 1}, 12.5, 2)
+    assert value(metrics, names.WORK_ITEMS, state="queued") == 3
+    metrics.work_census({"active": 1}, 0.0, 0)
+    assert value(metrics, names.WORK_ITEMS, state="queued") == 0
+    assert value(metrics, names.WORK_ITEMS, state="active") == 1
+    assert value(metrics, names.WORK_OLDEST) == 0
+    assert value(metrics, names.WORK_POLLING) == 0

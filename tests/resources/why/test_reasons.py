@@ -7,6 +7,7 @@ import pytest
 from agentstead.log.log import Ask, SessionRow
 from agentstead.resources.why.facts import Facts
 from agentstead.resources.why.reasons import REASONS, explain
+from agentstead.resources.why.work import WorkFacts
 
 NOW = 1000.0
 
@@ -146,3 +147,43 @@ def test_every_rule_has_its_name_once() -> None:
     names = [name for name, _ in REASONS]
     assert len(names) == len(set(names))
     assert all(rule.__name__ == name for name, rule in REASONS)
+
+
+# work queue: who has the session, or since when nobody polls.
+
+
+def hosted(**more: Any) -> dict[str, Any]:
+    session = row("idle", "requires_action", asks=(Ask("c1", "tool", "t"),))
+    return explain(Facts(session, NOW, [USE], work=WorkFacts("env_1", **more))).answer()
+
+
+def item(state: str, **more: Any) -> dict[str, Any]:
+    times = {"acknowledged_at": "10:00", "heartbeat_at": "10:01", "reason": None}
+    return {"id": "work_1", "state": state, "worker_id": "rack-1", **times, **more}
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason", "action"),
+    [
+        ({"item": item("queued")}, "nobody has polled its queue lately", "--environment env_1"),
+        ({"item": item("queued"), "polled_at": "09:00"}, "nobody polls its queue since 09:00", "Start"),
+        ({"item": item("queued"), "polling": 2}, "waits for a worker of environment env_1: 2 poll", "Wait"),
+        ({"item": item("starting")}, "Worker rack-1 of environment env_1 took it at 10:00", "Wait"),
+        ({"item": item("active")}, "has it; its last heartbeat came 10:01", "Wait"),
+        ({"item": item("stopping", reason="R.")}, "was asked to stop: R.", "Wait"),
+        ({"item": item("stopped", reason="R.")}, "not offered to the workers of environment env_1. R.", "user.interrupt"),
+        ({}, "not offered", "user.interrupt"),
+        ({"environment": "archived", "item": item("queued")}, "which is archived: nobody", "user.tool_result"),
+        ({"environment": "deleted"}, "which is deleted: nobody", "user.tool_result"),
+    ],
+)  # fmt: skip
+def test_it_is_said_who_has_a_self_hosted_session(
+    facts: dict[str, Any], reason: str, action: str
+) -> None:
+    found = hosted(**facts)
+    assert reason in found["reason"]
+    assert action in found["next_action"]
+    waits = found["waiting_for"]
+    assert waits["type"] == "self_hosted_worker"
+    assert waits["environment_id"] == "env_1"
+    assert waits["answers"][0]["answer_with"] == "user.tool_result"
