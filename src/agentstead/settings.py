@@ -81,6 +81,11 @@ class Settings(BaseSettings):
     model_timeout_seconds: float = 600.0
     """Between two bytes of a model's stream."""
     max_output_tokens: int = 32_000
+    judge_model: str | None = None
+    """A model that judges each call under the permission policy `auto`; a small one will do. None: such
+    calls ask the client."""
+    judge_timeout_seconds: float = Field(20.0, gt=0)
+    """A judge that takes longer decides nothing: the client is asked."""
     scripted_file: Path | None = None
     """A scenario for the `scripted` provider instead of the built-in one."""
     prices_file: Path | None = None

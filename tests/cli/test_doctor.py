@@ -17,7 +17,16 @@ def line(output: str, about: str) -> str:
 def test_it_looks_at_everything_and_makes_nothing(tmp_path: Path) -> None:
     place = tmp_path / "data"
     shown = run("doctor", "--data-dir", str(place), seconds=60)
-    for about in ("Python", "data directory", "database", "server", "sandbox", "models", "prices"):
+    for about in (
+        "Python",
+        "data directory",
+        "database",
+        "server",
+        "sandbox",
+        "models",
+        "prices",
+        "judge",
+    ):
         assert line(shown.stdout, about)
     assert line(shown.stdout, "Python").startswith("ok")
     assert "limits by" in line(shown.stdout, "sandbox")

@@ -62,6 +62,8 @@ class Talk:
             budget=budget,
         )
         self.price = price
+        self.rulings = {}
+        """What a judge says of calls, by the provider's call id."""
         self.state = self.beginning
         self.events = []
         self.pending = []
@@ -202,7 +204,15 @@ class Talk:
     def made(self, step: CallModel) -> Answer:
         """What the worker makes drafts with."""
         thread = self.state.threads[step.thread_id]
-        return Answer(None, None, self.state, thread, step.request_id, price=self.price)
+        return Answer(
+            None,
+            None,
+            self.state,
+            thread,
+            step.request_id,
+            price=self.price,
+            rulings=self.rulings,
+        )
 
     def result(self, call_id: str, text: str = "ok", *, is_error: bool = False):
         """A running tool gives its result."""

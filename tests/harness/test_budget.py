@@ -1,10 +1,13 @@
 """List cost and budgets, without a world."""
 
 from agentstead.harness import budget
-from agentstead.harness.budget import NOTHING, PICODOLLARS_PER_CENT, Cost
+from agentstead.harness.budget import NOTHING, Cost
+from agentstead.harness.permission import ALLOWED
 from agentstead.harness.steps import CallModel, RunTools, Wait
 from agentstead.providers.prices import Price, rates
 from agentstead.testing.script import use
+from agentstead.wire.budget import PICODOLLARS_PER_CENT
+from agentstead.worker.judge import Ruling
 from tests.harness.talk import CHILD_ID, PRIMARY, Talk
 
 PRICE = Price(rates("500", "1000"), "test")
@@ -25,16 +28,6 @@ def test_costs_add_up_and_one_unknown_spoils_the_sum():
     assert budget.list_cost(NOTHING, cap(1)) == {"amount": "0", "currency": "USD"}
 
 
-def test_cents_are_rounded_on_the_wire_and_nowhere_else():
-    half = PICODOLLARS_PER_CENT // 2
-    assert budget.money(half - 1)["amount"] == "0"
-    assert budget.money(half)["amount"] == "1"
-    assert not budget.reached(cap(1), PICODOLLARS_PER_CENT - 1)
-    assert budget.reached(cap(1), PICODOLLARS_PER_CENT)
-    assert budget.reached(cap(1), None)
-    assert not budget.reached(None, None)
-
-
 def test_a_cost_is_what_was_written_down_whatever_prices_are_now():
     talk = Talk(budget=cap(100), price=PRICE)
     talk.message("begin")
@@ -45,6 +38,32 @@ def test_a_cost_is_what_was_written_down_whatever_prices_are_now():
     talk.message("again")
     talk.answer("Done.")
     assert talk.state.cost.measured is None
+
+
+def test_the_judge_of_a_call_counts_for_the_session_and_its_thread():
+    talk = Talk(budget=cap(5), price=PRICE)
+    talk.message("begin")
+    judge = {
+        "usage": {"input_tokens": 7, "output_tokens": 3},
+        "list_cost": 4 * PICODOLLARS_PER_CENT,
+    }
+    talk.rulings = {"toolu_1": Ruling(ALLOWED, {"model": "small", **judge})}
+    talk.answer(use("edit", n=1))
+    assert talk.result(talk.uses()[0]) == (Wait("budget"),)
+    for counted in (talk.state, talk.state.primary):
+        assert counted.cost.measured == 5 * PICODOLLARS_PER_CENT
+        assert (counted.usage["input_tokens"], counted.usage["output_tokens"]) == (17, 8)
+
+
+def test_only_a_users_message_says_what_the_user_wants():
+    talk = Talk(child=True)
+    talk.message("begin")
+    talk.answer("I begin.", use("bash", n=1))
+    talk.result(talk.uses()[0], "do as I say")
+    talk.queue("system.message", content=[{"type": "text", "text": "be brief"}])
+    talk.message("go on")
+    talk.answer("Done.")
+    assert talk.state.said == ("begin", "go on")
 
 
 def test_a_failed_request_costs_nothing_and_is_not_repeated_at_the_cap():

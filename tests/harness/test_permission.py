@@ -2,7 +2,16 @@
 
 import pytest
 
-from agentstead.harness.permission import Verdict, builtin_policy, judge
+from agentstead.harness.permission import (
+    ALLOWED,
+    HIGH_RISK,
+    UNDECIDED,
+    Verdict,
+    builtin_policy,
+    is_judged,
+    judge,
+)
+from agentstead.harness.servers import ServerTool
 from tests.simulation.scenarios import LOOKUP, TOOLS_OFFERED, TOOLSET
 
 TOOLS = [TOOLSET, LOOKUP]
@@ -32,6 +41,35 @@ TOOLS = [TOOLSET, LOOKUP]
 )
 def test_verdicts(name, verdict):
     assert judge(TOOLS, TOOLS_OFFERED, name) == verdict
+
+
+@pytest.mark.parametrize(
+    ("judgement", "said"),
+    [
+        (ALLOWED, {"type": "allow"}),
+        (UNDECIDED, {"type": "ask", "reason_code": "indeterminate"}),
+        (HIGH_RISK, {"type": "deny", "reason_code": "high_risk"}),
+    ],
+)
+def test_a_judgement_counts_under_auto_and_nowhere_else(judgement, said):
+    verdict = judge(TOOLS, TOOLS_OFFERED, "edit", None, judgement)
+    assert is_judged(verdict)
+    assert verdict.permission == said["type"]
+    assert verdict.evaluation == {"type": "auto", "evaluated_permission": said}
+    for name in ("bash", "write", "glob", "nothing", "lookup"):
+        verdict = judge(TOOLS, TOOLS_OFFERED, name, None, judgement)
+        assert verdict == judge(TOOLS, TOOLS_OFFERED, name)
+        assert not is_judged(verdict)
+
+
+def test_tools_of_servers_are_judged_too():
+    policy = {"enabled": True, "permission_policy": {"type": "auto"}}
+    tools = [
+        {"type": "mcp_toolset", "mcp_server_name": "docs", "default_config": policy, "configs": []}
+    ]
+    tool = ServerTool("docs", "find", "Finds.", {"type": "object"})
+    assert judge(tools, (), "docs_find", tool, HIGH_RISK).permission == "deny"
+    assert judge(tools, (), "docs_find", tool, ALLOWED).kind == "mcp"
 
 
 def test_what_this_platform_cannot_offer_is_denied():

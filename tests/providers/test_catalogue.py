@@ -181,3 +181,11 @@ def test_installed_packages_may_add_providers_but_not_replace_ours(
     assert places["theirs"] == "agentstead.providers.scripted:Scripted"
     assert places["anthropic"] == PROVIDERS["anthropic"]
     assert answerer(catalogue(models={"m": "theirs:x"}), "m") == ("scripted", "x")
+
+
+def test_the_judge_is_a_model_that_is_there() -> None:
+    assert catalogue(judge_model="scripted-demo").settings.judge_model == "scripted-demo"
+    with pytest.raises(
+        Misconfigured, match=r"^AGENTSTEAD_JUDGE_MODEL: model.id: there is no model"
+    ):
+        catalogue(judge_model="claude-haiku-5-5")

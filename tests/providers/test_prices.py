@@ -132,6 +132,15 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path):
         load(tmp_path / "binary")
 
 
+def test_a_region_costs_more():
+    sonnet = PUBLIC["claude-sonnet-5-5"]
+    usage = Usage(input_tokens=1, output_tokens=1, cache_read_input_tokens=1)
+    assert sonnet.cost(usage, geo="us") * 10 == sonnet.cost(usage) * 11
+    assert sonnet.cost(usage, geo="global") == sonnet.cost(usage)
+    own = Price(rates("1", "2"), "file")
+    assert own.cost(usage, geo="us") == own.cost(usage)
+
+
 def test_free_is_a_price():
     assert parse('[models."x"]\ninput = 0\noutput = 0', "f")["x"].cost(Usage(5, 5)) == 0
     assert picodollars(Decimal("0.000001")) == 1

@@ -13,7 +13,7 @@ from agentstead.wire.environment import self_hosted
 from agentstead.worker.derive import derive
 from agentstead.worker.load import from_record
 from tests.simulation import order
-from tests.simulation.scenarios import SERVER_TOOLS
+from tests.simulation.scenarios import SERVER_TOOLS, decision
 from tests.simulation.violation import Violation
 
 RESULTS = (
@@ -372,12 +372,27 @@ def stopped_at_cap(event) -> bool:
 
 def cost_of(event) -> int:
     """What an event tells of cost, in picodollars."""
-    return (event.private or {}).get("list_cost") or 0
+    private = event.private or {}
+    return (private.get("list_cost") or 0) + ((private.get("judge") or {}).get("list_cost") or 0)
 
 
 def cap_of(budget) -> float:
     """Picodollars."""
     return float("inf") if budget is None else int(budget["max_list_cost"]["amount"]) * 10**10
+
+
+def the_judge_is_obeyed(world) -> None:
+    """What it has said is what counts; without its word the client is asked."""
+    for session in world.log.sessions.values():
+        for event in session.events:
+            evaluation = event.payload.get("evaluation") or {}
+            if event.type not in USES or evaluation.get("type") != "auto":
+                continue
+            record = (event.private or {}).get("judge") or {}
+            said = decision(event.payload["input"]) if "decision" in record else "ask"
+            demand(world.scenario.judged or not record, f"{event.id} was judged by nobody")
+            given = event.payload["evaluated_permission"]
+            demand(given == said, f"{event.id}: the judge said {said}, the call got {given}")
 
 
 def budgets_are_kept(world) -> None:
@@ -440,6 +455,7 @@ AT_THE_END = (
     events_are_in_order,
     nothing_accepted_is_lost,
     every_message_is_answered,
+    the_judge_is_obeyed,
     budgets_are_kept,
     pauses_end_with_room,
 )

@@ -1,5 +1,6 @@
 """What a run is about: sessions, agents, models, tools and clients; fixed for the sweep, drawn for the swarm."""
 
+import json
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -98,6 +99,21 @@ def calm_tool(call) -> Behaviour:
     return Behaviour(Outcome.text(f"{call.tool} {call.arguments.get('n')}"), 2.0)
 
 
+JUDGE = "judge"
+DECISIONS = ("allow", "deny", "ask", "allow")
+
+
+def decision(call_input) -> str:
+    """What the judge thinks of a call, by its number."""
+    return DECISIONS[call_input.get("n", 0) % len(DECISIONS)]
+
+
+def judge(request) -> Answer:
+    """The judge's answer to a question."""
+    asked = json.loads(request.messages[0]["content"][0]["text"])
+    return say(json.dumps({"decision": decision(asked["input"]), "reason": "So it is."}))
+
+
 PRICE = Price(rates("500", "1000"), "simulation")
 """A request of a simulation costs some cents."""
 
@@ -138,6 +154,9 @@ class Scenario:
     budget: int | None = None
     """Cents; with some, the models have a price."""
 
+    judged: bool = False
+    """A judge decides on calls whose policy is `auto`."""
+
     def price(self, name):
         """Of the model of this name."""
         return PRICE if self.budget else None
@@ -146,7 +165,7 @@ class Scenario:
         """Sources of the scripts by model name."""
         spare = () if self.stable else (say("And more."),) * 6
         main = in_turn((*self.answers, *spare))
-        return {MAIN: main, CHILD: in_turn((*self.child_answers, *spare))}
+        return {MAIN: main, CHILD: in_turn((*self.child_answers, *spare)), JUDGE: judge}
 
     async def begin(self, world):
         """Create the session; its client."""
@@ -373,6 +392,15 @@ GOLDEN = (
         skill=Skill(),
     ),
     Scenario(
+        "judged",
+        (
+            say(use("edit", n=4), use("edit", n=5), use("edit", n=6), use("bash", n=7)),
+            say("Done."),
+        ),
+        judged=True,
+        stable=False,
+    ),
+    Scenario(
         "a budget, raised and removed",
         (
             say("I look.", use("bash", n=1)),
@@ -434,6 +462,8 @@ class Drawn:
         self.purse.setstate(rng.getstate())
         """What is drawn of budgets leaves the rest of a seed's run as it was."""
         self.rate_budget = self.purse.choice((0.0, 0.5, 1.0))
+        self.judged = self.purse.random() < 0.5
+        self.rate_misjudged = self.purse.choice((0.0, 0.3))
 
     def price(self, name):
         return PRICE
@@ -464,7 +494,7 @@ class Drawn:
 
     def models(self, world):
         self.world = world
-        return {MAIN: self.source, CHILD: self.source}
+        return {MAIN: self.source, CHILD: self.source, JUDGE: self.judge}
 
     async def begin(self, world):
         clients = []
@@ -511,6 +541,15 @@ class Drawn:
         if not self.world.calm and rng.random() < self.rate_slow:
             answer = answer.slow(rng.choice((0.1, 2.0, 8.0)), rng.choice((0.0, 0.5)))
         return answer
+
+    def judge(self, request) -> Answer:
+        """A judge that is sometimes slow, broken, or says what nobody asked for."""
+        if self.purse.random() >= self.rate_misjudged:
+            return judge(request)
+        return self.purse.choice((
+            fail("overloaded"), cut("{"), say("allow"), refuse("No."), Answer(()),
+            judge(request).slow(60.0), say('{"decision": "allow"}'),
+        ))  # fmt: skip
 
     def bad(self) -> Answer:
         rng = self.rng

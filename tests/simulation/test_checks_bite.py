@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from agentstead.errors import LeaseLost
-from agentstead.harness import context, drafts, plan, state, thread
+from agentstead.harness import context, drafts, permission, plan, state, thread
 from agentstead.log import asks
 from agentstead.log.log import Appended
 from agentstead.testing import memory_session
@@ -456,6 +456,20 @@ class QueuesTwice(MemoryLog):
         return await super().accept(workspace_id, session_id, call_ids, anyhow)
 
 
+def lets_everything_run(patch):
+    """The judge is asked, and its answer forgotten."""
+    patch.setattr(
+        permission, "judge", lambda *arguments: judged(*arguments[:4], permission.ALLOWED)
+    )
+
+
+judged = permission.judge
+
+
+def forgets_the_judges_cost(patch):
+    patch.setattr(state, "judged", lambda state_now, thread_id, record: state_now)
+
+
 def ignores_the_budget(patch):
     patch.setattr(state.State, "at_cap", property(lambda self: False))
 
@@ -549,6 +563,8 @@ BUGS = (
         confirmation_is_enough),
     Bug("the door takes any result", "two answers of clients",
         doubles=Doubles(log=QueuesTwice)),
+    Bug("ignores the judge", "the judge said", lets_everything_run),
+    Bug("forgets the judge's cost", "the requests cost", forgets_the_judges_cost),
     Bug("sleeps over a raised budget", "a budget that has room", raced=True,
         doubles=Doubles(log=SleepsOverABudget)),
     Bug("a raised budget wakes nobody", "not settled", doubles=Doubles(log=DoesNotWake)),

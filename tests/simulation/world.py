@@ -36,7 +36,7 @@ from tests.simulation.ports import (
     GatedSandbox,
     GatedServers,
 )
-from tests.simulation.scenarios import TOOLS_OFFERED, Scenario
+from tests.simulation.scenarios import JUDGE, TOOLS_OFFERED, Scenario
 from tests.simulation.violation import Violation
 
 SETTLE_SECONDS = 120.0
@@ -219,6 +219,7 @@ class SimWorld:
             pace=self.pace,
             servers=GatedServers(process, self.servers),
             files=GatedFiles(process, self.handed),
+            judge_model=JUDGE if self.scenario.judged else None,
         )
 
     async def keep_running(self, number: int) -> None:

@@ -162,9 +162,11 @@ async def serving(
             claim_poll_seconds=0.2,
             retry_first_seconds=config.retry_first_seconds,
             retry_max_seconds=config.retry_max_seconds,
+            judge_seconds=config.judge_timeout_seconds,
         ),
         servers=servers,
         files=files,
+        judge_model=config.judge_model,
     )
     services = Services(database, log, catalogue, config, clock, ids, seal, http, blobs)
     try:

@@ -65,6 +65,7 @@ class Rooms:
             files=self.files,
             pace=pace_of(self.settings),
             servers=self.servers,
+            judge_model=self.settings.judge_model,
         )
 
     def new_owner(self) -> str:
@@ -175,4 +176,5 @@ def pace_of(settings: Settings) -> Pace:
         retries_max=settings.retries_max,
         retry_first_seconds=settings.retry_first_seconds,
         retry_max_seconds=settings.retry_max_seconds,
+        judge_seconds=settings.judge_timeout_seconds,
     )

@@ -24,7 +24,6 @@ NOT_YET = (
     "web_fetch and web_search: accepted in an agent's tools, not offered to the model",
     "network inside the sandbox: every request is answered with 403",
     "packages of an environment: kept, not installed; the model is told",
-    "permission policy `auto`: asks every time",
     "compaction: a conversation that no longer fits the model ends its turn",
 )
 """What is accepted on the wire and does not do its work in this version."""
@@ -63,6 +62,7 @@ async def examine(settings: Settings) -> list[Finding]:
         await sandbox(),
         *models(settings),
         prices(settings),
+        judge(settings),
         Finding(Grade.NOTE, "not available yet", f"{len(NOT_YET)} features", NOT_YET),
     ]
 
@@ -184,3 +184,11 @@ def prices(settings: Settings) -> Finding:
     shown = ", ".join(without[:MODELS_SHOWN]) + (", …" if len(without) > MODELS_SHOWN else "")
     remedy = f"No budget on {shown}: name what they cost in AGENTSTEAD_PRICES_FILE."
     return Finding(Grade.NOTE, "prices", what, [remedy])
+
+
+def judge(settings: Settings) -> Finding:
+    """Who judges calls under the permission policy `auto`; whether it is a model is told with the models."""
+    if settings.judge_model is None:
+        remedy = "Calls under `auto` ask the client. Name a small model in AGENTSTEAD_JUDGE_MODEL."
+        return Finding(Grade.NOTE, "judge", "none", [remedy])
+    return Finding(Grade.OK, "judge", settings.judge_model)

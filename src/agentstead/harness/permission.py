@@ -23,6 +23,21 @@ class Verdict:
     """As on the wire; None when the tool is not enabled, and for custom tools."""
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a judge says of one call under the policy `auto`."""
+
+    permission: str
+    """allow | ask | deny"""
+    reason_code: str | None = None
+
+
+ALLOWED = Judgement("allow")
+UNDECIDED = Judgement("ask", "indeterminate")
+"""Also when there is no judge, or it did not answer."""
+HIGH_RISK = Judgement("deny", "high_risk")
+
+
 def custom_tool(tools: Sequence[Mapping[str, Any]], name: str) -> Mapping[str, Any] | None:
     """The agent's custom tool of this name."""
     return next((tool for tool in tools if tool["type"] == "custom" and tool["name"] == name), None)
@@ -48,20 +63,23 @@ def judge(
     offered: Sequence[str],
     name: str,
     server_tool: ServerTool | None = None,
+    judgement: Judgement = UNDECIDED,
 ) -> Verdict:
     """Decide on a call of `name`; `offered` are the built-in tools the model was shown.
 
-    `server_tool`: what the name stands for, when it is that of an MCP server's tool.
+    `server_tool`: what the name stands for, when it is that of an MCP server's tool. `judgement`
+    counts under `auto` only.
     """
     if server_tool is not None:
         policy = servers.policy(tools, server_tool.server, server_tool.name)
-        return verdict("mcp", policy)
+        return verdict("mcp", policy, judgement)
     if custom_tool(tools, name):
         return Verdict("custom", "allow", None)
-    return verdict("builtin", builtin_policy(tools, name) if name in offered else None)
+    policy = builtin_policy(tools, name) if name in offered else None
+    return verdict("builtin", policy, judgement)
 
 
-def verdict(kind: str, policy: Mapping[str, Any] | None) -> Verdict:
+def verdict(kind: str, policy: Mapping[str, Any] | None, judgement: Judgement) -> Verdict:
     """What a policy says; None: the tool is not enabled."""
     if policy is None:
         return Verdict(kind, "deny", None)
@@ -69,5 +87,12 @@ def verdict(kind: str, policy: Mapping[str, Any] | None) -> Verdict:
         return Verdict(kind, "allow", {"type": "always_allow"})
     if policy["type"] == "always_ask":
         return Verdict(kind, "ask", {"type": "always_ask"})
-    undecided = {"type": "ask", "reason_code": "indeterminate"}
-    return Verdict(kind, "ask", {"type": "auto", "evaluated_permission": undecided})
+    said = {"type": judgement.permission}
+    if judgement.reason_code is not None:
+        said["reason_code"] = judgement.reason_code
+    return Verdict(kind, judgement.permission, {"type": "auto", "evaluated_permission": said})
+
+
+def is_judged(verdict: Verdict) -> bool:
+    """Whether a judge is to be asked about the call."""
+    return verdict.evaluation is not None and verdict.evaluation["type"] == "auto"

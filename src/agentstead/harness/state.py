@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentstead.harness import budget, mounts, usage
+from agentstead.harness import mounts, usage
 from agentstead.harness.budget import NOTHING, Cost
 from agentstead.harness.evolve import evolve
 from agentstead.harness.place import by_client
 from agentstead.harness.retry import RetryPolicy
 from agentstead.harness.steps import Call, ServerCall
 from agentstead.harness.thread import Item, RequestFault, Thread
+from agentstead.wire.budget import reached
 from agentstead.wire.events.stored import Event, Pending
 
 DEFAULT_RETRY = RetryPolicy()
@@ -55,6 +56,8 @@ class State:
     budget: Mapping[str, Any] | None = None
     """The cap on the list cost, as on the wire."""
     cost: Cost = NOTHING
+    said: tuple[str, ...] = ()
+    """The texts of every `user.message`: what the user wants, for the judge of calls."""
     active_seconds: float = 0.0
     active_since: float | None = None
     told: frozenset[str] = frozenset()
@@ -68,7 +71,7 @@ class State:
     @property
     def at_cap(self) -> bool:
         """The budget is used up: no model request may begin."""
-        return budget.reached(self.budget, self.cost.measured)
+        return reached(self.budget, self.cost.measured)
 
     def active_at(self, now: float) -> float:
         """Seconds in which at least one thread ran."""
@@ -157,7 +160,10 @@ def user_message(state: State, event: Event) -> State:
     """Input for the thread it is in."""
     state = told_of_files(state, event)
     thread = state.threads[event.thread_id]
-    return state.with_thread(thread.with_input(tuple(event.payload["content"])))
+    content = tuple(event.payload["content"])
+    texts = (block["text"] for block in content if block["type"] == "text")
+    state = evolve(state, said=(*state.said, *texts))
+    return state.with_thread(thread.with_input(content))
 
 
 def told_of_files(state: State, event: Event) -> State:
@@ -308,9 +314,20 @@ def tool_use(kind: str) -> Callable[[State, Event], State]:
             by_client=by_client(state.environment, kind, event.payload["name"]),
         )
         state = evolve(state, ordinal=state.ordinal + 1)
-        return state.with_thread(thread.with_call(call, state.ordinal))
+        state = state.with_thread(thread.with_call(call, state.ordinal))
+        return judged(state, thread.id, (event.private or {}).get("judge") or {})
 
     return handler
+
+
+def judged(state: State, thread_id: str, record: Mapping[str, Any]) -> State:
+    """What the judge of a call has used counts like the agent's own requests."""
+    if "usage" not in record:
+        return state
+    thread, counts, cost = state.threads[thread_id], record["usage"], record.get("list_cost")
+    thread = evolve(thread, usage=usage.add(thread.usage, counts), cost=thread.cost.plus(cost))
+    state = evolve(state, usage=usage.add(state.usage, counts), cost=state.cost.plus(cost))
+    return state.with_thread(thread)
 
 
 # Threads

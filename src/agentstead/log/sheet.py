@@ -216,6 +216,8 @@ def decision_record(ids: Ids, sheet: Sheet, event: Event) -> tuple[Any, ...]:
     detail = {"session_id": sheet.id, "tool": event.payload.get("name")}
     if "mcp_server_name" in event.payload:
         detail["mcp_server_name"] = event.payload["mcp_server_name"]
+    if judge := (event.private or {}).get("judge"):
+        detail["judge"] = judge
     return (
         ids.new(AUDIT),
         sheet.workspace_id,
@@ -224,7 +226,7 @@ def decision_record(ids: Ids, sheet: Sheet, event: Event) -> tuple[Any, ...]:
         event.id,
         event.payload.get("evaluated_permission"),
         evaluation.get("type", "not_enabled"),
-        json.dumps(detail),
+        text_of(detail),
     )
 
 

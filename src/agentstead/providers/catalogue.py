@@ -132,6 +132,16 @@ class Catalogue:
                 f"provider here. {self._what_there_is()}"
             )
 
+        if settings.judge_model is not None:
+            self._check_judge(settings.judge_model)
+
+    def _check_judge(self, name: str) -> None:
+        """Refuse a judge that is no model here."""
+        try:
+            self.resolve(name)
+        except Invalid as refusal:
+            raise Misconfigured(f"AGENTSTEAD_JUDGE_MODEL: {refusal.message}") from refusal
+
     def _check(self, where: str, provider: str) -> None:
         """Refuse a provider that is not there or lacks its settings."""
         if provider not in self.places:

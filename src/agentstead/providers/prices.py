@@ -71,20 +71,30 @@ class Price:
     long_prompt: Rates | None = None
     long_prompt_tokens: int = 0
     """Prompts above so many tokens, those from the cache included, cost `long_prompt`."""
+    us_percent: int = 100
+    """Of the price, where inference is bound to the United States."""
 
     def covers(self, speed: str) -> bool:
         """Whether there is a price for this speed."""
         return speed == "standard" or (speed == "fast" and self.fast is not None)
 
-    def cost(self, usage: Usage, speed: str = "standard") -> int | None:
+    def cost(self, usage: Usage, speed: str = "standard", geo: str | None = None) -> int | None:
         """Of one request, in picodollars; None when this speed has no price."""
+        rates = self.rates(usage, speed)
+        if rates is None:
+            return None
+        percent = self.us_percent if geo == "us" else 100
+        return -(-rates.cost(usage) * percent // 100)  # rounded up; exact for prices in cents
+
+    def rates(self, usage: Usage, speed: str) -> Rates | None:
+        """Those that count for a request."""
         if speed == "fast":
-            return None if self.fast is None else self.fast.cost(usage)
+            return self.fast
         prompt = usage.input_tokens + usage.cache_read_input_tokens
         prompt += usage.cache_creation_input_tokens
         if self.long_prompt is not None and prompt > self.long_prompt_tokens:
-            return self.long_prompt.cost(usage)
-        return self.standard.cost(usage)
+            return self.long_prompt
+        return self.standard
 
 
 def rates(
@@ -127,6 +137,9 @@ FAST_FABLE_5_2 = (
     "fable-5-2"
 )
 FAST_OPUS_5_5 = "https://apidog.com/jp/blog/claude-sonnet-5-5-pricing/"
+US_PERCENT = 110
+"""Every kind of token costs so much with `inference_geo: "us"`, by the source of FAST_OPUS_5_5; models
+that cannot be bound to a region are never asked so."""
 FAST_OPUS_5 = "https://vercel.com/ai-gateway/models/claude-opus-5-fast.md"
 FAST_OPUS_4_8 = "https://octavus.ai/docs/protocol/fast-mode"
 
@@ -147,6 +160,7 @@ def public(
         fast=None if fast_source is None else twice(standard),
         long_prompt=long_prompt,
         long_prompt_tokens=long_prompt_tokens,
+        us_percent=US_PERCENT,
     )
 
 

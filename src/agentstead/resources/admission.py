@@ -12,9 +12,9 @@ from typing import Any
 
 from agentstead.clock import rfc3339
 from agentstead.errors import Invalid
-from agentstead.harness import budget
 from agentstead.harness.place import by_client
 from agentstead.log.log import CallFacts, Decide, Decision, Desk, Incoming
+from agentstead.wire.budget import reached
 from agentstead.wire.environment import self_hosted
 from agentstead.wire.events.names import SETTLED_ON_RECEIPT
 from agentstead.wire.events.params import (
@@ -109,7 +109,7 @@ AT_THE_CAP = (UserToolConfirmation, UserToolResult, UserCustomToolResult, UserIn
 
 def check_budget(desk: Desk, events: Sequence[Sent]) -> None:
     """Nothing that starts work, once the budget is used up."""
-    if not budget.reached(desk.budget, desk.list_cost):
+    if not reached(desk.budget, desk.list_cost):
         return
     for sent in events:
         if not isinstance(sent.param, AT_THE_CAP):

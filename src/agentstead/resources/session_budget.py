@@ -9,16 +9,16 @@ from typing import Any
 
 from agentstead.api.ports import Models
 from agentstead.errors import Invalid
-from agentstead.harness import budget as money
 from agentstead.log.log import SessionRow
+from agentstead.wire.budget import PICODOLLARS_PER_CENT, reached
 from agentstead.wire.session import Budget
 
 NOT_BUDGETABLE = "model_not_budgetable"
 
 
-def check_priced(models: Models, agent: Mapping[str, Any]) -> None:
-    """Refuse a budget on a session that can run something without a price."""
-    for name, speed in can_run(agent):
+def check_priced(models: Models, agent: Mapping[str, Any], judge: str | None) -> None:
+    """Refuse a budget on a session that can run something without a price; `judge`: of its calls."""
+    for name, speed in can_run(agent, judge):
         price = models.resolve(name).price
         if price is None or not price.covers(speed):
             at = "" if speed == "standard" else f" at speed {speed}"
@@ -30,13 +30,27 @@ def check_priced(models: Models, agent: Mapping[str, Any]) -> None:
             )
 
 
-def can_run(agent: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def can_run(agent: Mapping[str, Any], judge: str | None) -> Iterator[tuple[str, str]]:
     """Every model that a session with this agent can run, with its speed."""
     model = agent["model"]
     yield model["id"], model.get("speed") or "standard"
+    if judge is not None and any(map(is_judged, agent["tools"])):
+        yield judge, "standard"
 
 
-def replaced(models: Models, row: SessionRow, given: Budget | None) -> Mapping[str, Any] | None:
+def is_judged(toolset: Mapping[str, Any]) -> bool:
+    """Whether calls of some tool of this set go to the judge."""
+    configs = [toolset.get("default_config"), *toolset.get("configs", ())]
+    return any(
+        config["enabled"] and config["permission_policy"]["type"] == "auto"
+        for config in configs
+        if config is not None
+    )
+
+
+def replaced(
+    models: Models, judge: str | None, row: SessionRow, given: Budget | None
+) -> Mapping[str, Any] | None:
     """The budget after an update that gives this one; null removes."""
     if given is None:
         return None
@@ -46,7 +60,7 @@ def replaced(models: Models, row: SessionRow, given: Budget | None) -> Mapping[s
             "session is created, and stays away once it is removed (budget_create_only).",
             code="budget_create_only",
         )
-    check_priced(models, row.agent)
+    check_priced(models, row.agent, judge)
     if row.list_cost is None:
         raise Invalid(
             "budget: The session has used a model without a list price, so its cost is not known "
@@ -54,7 +68,7 @@ def replaced(models: Models, row: SessionRow, given: Budget | None) -> Mapping[s
             code=NOT_BUDGETABLE,
         )
     budget = given.as_sent()
-    if money.reached(budget, row.list_cost):
+    if reached(budget, row.list_cost):
         raise Invalid(
             f"budget.max_list_cost.amount: Must be more than the session has used already, "
             f"{spent(row.list_cost)} cents (budget_not_raised).",
@@ -65,7 +79,7 @@ def replaced(models: Models, row: SessionRow, given: Budget | None) -> Mapping[s
 
 def spent(picodollars: int) -> str:
     """Cents, with as many decimals as it takes."""
-    whole, part = divmod(picodollars, money.PICODOLLARS_PER_CENT)
+    whole, part = divmod(picodollars, PICODOLLARS_PER_CENT)
     return f"{whole}.{part:010}".rstrip("0").rstrip(".")
 
 
@@ -86,7 +100,7 @@ def against_cap(row: SessionRow) -> str:
 
 def frees(row: SessionRow, budget: Mapping[str, Any] | None) -> bool:
     """Whether this budget lets work go on that the session's own had stopped."""
-    return money.reached(row.budget, row.list_cost) and not money.reached(budget, row.list_cost)
+    return reached(row.budget, row.list_cost) and not reached(budget, row.list_cost)
 
 
 def paused(row: SessionRow) -> bool:

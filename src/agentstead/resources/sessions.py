@@ -53,7 +53,9 @@ async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
     environment = await usable_environment(call, body.environment_id)
     check_reachable(agent, environment["config"])
     if body.budget is not None:
-        session_budget.check_priced(call.services.catalogue, agent)
+        session_budget.check_priced(
+            call.services.catalogue, agent, call.services.settings.judge_model
+        )
     resources = body.resources or ()
     check_resources(resources, rules_of(call, environment["config"]["type"]))
     incoming = await initial(call, body.initial_events or ())
@@ -97,6 +99,7 @@ async def update(call: Call, session_id: str, body: SessionUpdate) -> Mapping[st
     if "vault_ids" in given:
         raise Invalid("vault_ids: The vaults of a session cannot be changed.")
     agent = body.agent.given() if body.agent is not None else {}
+    models, judge = call.services.catalogue, call.services.settings.judge_model
 
     def decide(row: SessionRow) -> Change:
         check_alive(row)
@@ -106,7 +109,9 @@ async def update(call: Call, session_id: str, body: SessionUpdate) -> Mapping[st
         if agent:
             after["agent"] = updated_agent(row, agent)
         if "budget" in given:
-            after["budget"] = session_budget.replaced(call.services.catalogue, row, body.budget)
+            after["budget"] = session_budget.replaced(models, judge, row, body.budget)
+        if agent and after.get("budget", row.budget) is not None:
+            session_budget.check_priced(models, after["agent"], judge)
         columns = {name: value for name, value in after.items() if value != getattr(row, name)}
         if not columns:
             return Change({})

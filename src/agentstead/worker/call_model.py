@@ -4,6 +4,7 @@ Deltas go out as previews as they come; what is written down is the whole messag
 append with the end of the request. A failure is written down too: the planner decides on it.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +15,7 @@ from agentstead.errors import ProviderFault, Refusal
 from agentstead.harness import context, permission
 from agentstead.harness.context import Scribe
 from agentstead.harness.drafts import NO_USAGE
+from agentstead.harness.permission import Verdict
 from agentstead.harness.place import by_client
 from agentstead.harness.servers import NO_OFFER, Offer
 from agentstead.harness.state import State
@@ -29,9 +31,11 @@ from agentstead.providers.provider import (
     TextStart,
     ThinkingStart,
 )
+from agentstead.wire.budget import reached
 from agentstead.wire.events.stored import Draft
-from agentstead.worker import server_tools
+from agentstead.worker import judge, server_tools
 from agentstead.worker.file_blocks import with_content
+from agentstead.worker.judge import Proposed, Ruling
 from agentstead.worker.load import tool_texts
 from agentstead.worker.world import Model, World
 
@@ -40,6 +44,7 @@ TOOL_USES = {
     "mcp": "agent.mcp_tool_use",
     "custom": "agent.custom_tool_use",
 }
+NO_RULING = Ruling()
 CHARACTERS_PER_TOKEN = 4
 """A rough measure, for what the provider has not counted yet."""
 
@@ -76,7 +81,30 @@ async def answered(answer: "Answer", scribe: Scribe | None) -> list[Draft]:
     if answer.done is None:
         cut = ProviderFault("The model's stream ended early.", kind="cut", retryable=True)
         return [answer.failed(cut)]
+    answer.rulings = await rulings(answer, request, answer.done)
     return answer.drafts(answer.done)
+
+
+async def rulings(answer: "Answer", request: ModelRequest, done: Done) -> dict[str, Ruling]:
+    """What the judge says of the calls whose policy is `auto`, by the provider's call id."""
+    world, state = answer.world, answer.state
+    blocks = [
+        block
+        for block in done.content
+        if block["type"] == "tool_use" and permission.is_judged(answer.verdict(block))
+    ]
+    if not blocks or world.judge_model is None:
+        return {}
+    if reached(state.budget, state.cost.plus(answer.list_cost(done)).measured):
+        found = [judge.undecided(world, "The session's budget is used up.")] * len(blocks)
+    else:
+        told = {tool["name"]: str(tool["description"]) for tool in request.tools}
+        proposed = [answer.proposed(block, told) for block in blocks]
+        geo = request.inference_geo
+        found = await asyncio.gather(
+            *(judge.rule(world, state.said, call, geo) for call in proposed)
+        )
+    return {block["id"]: ruling for block, ruling in zip(blocks, found, strict=True)}
 
 
 def model_request(answer: "Answer", model: Model, scribe: Scribe | None) -> ModelRequest:
@@ -131,6 +159,8 @@ class Answer:
     done: Done | None = None
     price: Price | None = None
     """Of the model that answers."""
+    rulings: Mapping[str, Ruling] = field(default_factory=dict)
+    """The judge's, by the provider's call id."""
 
     def receive(self, part: Part) -> None:
         """Take the next part of the stream."""
@@ -223,17 +253,35 @@ class Answer:
         known = self.thinking_ids[number] if number < len(self.thinking_ids) else None
         return Draft("agent.thinking", self.thread.id, id=known, primary=self.primary)
 
+    def verdict(self, block: Mapping[str, Any]) -> Verdict:
+        """Whether a call may run."""
+        return permission.judge(
+            self.thread.agent["tools"],
+            self.state.offered,
+            block["name"],
+            self.offer.known.get(block["name"]),
+            self.rulings.get(block["id"], NO_RULING).judgement,
+        )
+
+    def proposed(self, block: Mapping[str, Any], told: Mapping[str, str]) -> Proposed:
+        """A call as the judge is shown it; `told`: what the model knows of its tools."""
+        name, server_tool = block["name"], self.offer.known.get(block["name"])
+        if server_tool is None:
+            return Proposed(name, told.get(name, ""), block["input"])
+        return Proposed(server_tool.name, told.get(name, ""), block["input"], server_tool.server)
+
     def tool_use(self, block: Mapping[str, Any]) -> Draft:
         """A tool call with its verdict."""
-        tools = self.thread.agent["tools"]
         server_tool = self.offer.known.get(block["name"])
-        verdict = permission.judge(tools, self.state.offered, block["name"], server_tool)
+        verdict = self.verdict(block)
         fields: dict[str, Any] = {"name": block["name"], "input": block["input"]}
         private: dict[str, Any] = {"provider_id": block["id"]}
         if server_tool is not None:
             fields |= {"name": server_tool.name, "mcp_server_name": server_tool.server}
             private["shown"] = block["name"]
             private |= {"url": server_tool.url, "repeatable": server_tool.repeatable}
+        if (record := self.rulings.get(block["id"], NO_RULING).record) is not None:
+            private["judge"] = dict(record)
         if verdict.kind != "custom":
             fields["evaluated_permission"] = verdict.permission
             if verdict.evaluation is not None:
@@ -253,7 +301,9 @@ class Answer:
         """What the request has cost at list prices, in picodollars; None: it has no price."""
         if self.price is None:
             return None
-        return self.price.cost(done.usage, self.thread.agent["model"].get("speed") or "standard")
+        model = self.thread.agent["model"]
+        speed, geo = model.get("speed") or "standard", model.get("inference_geo")
+        return self.price.cost(done.usage, speed, geo)
 
     def ended(self, done: Done, layout: Sequence[Mapping[str, Any]]) -> Draft:
         """The end of a request that went well."""

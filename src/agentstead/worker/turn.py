@@ -105,7 +105,7 @@ class Turn:
 
     def with_drafts(self, state: State, drafts: Sequence[Draft]) -> tuple[State, list[Event]]:
         """The state after these drafts, and the events they become."""
-        events = self.stamp.drafts(drafts, state)
+        events = self.stamp.drafts(untold(drafts, state), state)
         return fold_all(state, events), events
 
     def perform(self, state: State, record: Record) -> tuple[State, list[Event]]:
@@ -165,6 +165,18 @@ class Turn:
     def see(self, inbox: Sequence[Pending]) -> None:
         """Remember how far the input has been looked at."""
         self.heard = max(self.heard, *(pending.arrived for pending in inbox), 0)
+
+
+def untold(drafts: Sequence[Draft], state: State) -> list[Draft]:
+    """Without troubles that another thread's request has met and told of in the meantime."""
+    told, kept = set(state.told), []
+    for draft in drafts:
+        trouble = (draft.private or {}).get("told")
+        if trouble is None or trouble not in told:
+            kept.append(draft)
+        if trouble is not None:
+            told.add(trouble)
+    return kept
 
 
 def wake_at(steps: Sequence[Step]) -> float | None:

@@ -175,6 +175,8 @@ class Pace:
     retries_max: int = 8
     retry_first_seconds: float = 0.5
     retry_max_seconds: float = 30.0
+    judge_seconds: float = 20.0
+    """How long the judge of a call may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,3 +194,5 @@ class World:
     pace: Pace
     servers: Servers = NO_SERVERS
     files: SessionFiles = NO_FILES
+    judge_model: str | None = None
+    """Who judges calls under the policy `auto`; None: the client is asked."""

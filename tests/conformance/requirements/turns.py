@@ -1,6 +1,6 @@
 """What happens in a turn."""
 
-from tests.conformance.requirements.requirement import CLIENTS, SDK, Requirement
+from tests.conformance.requirements.requirement import CLIENTS, OWN, SDK, Requirement
 
 REQUIREMENTS = {
     "order": Requirement(
@@ -61,8 +61,20 @@ REQUIREMENTS = {
         "wire §3.3", "bash, write, edit and glob work in a real sandbox, state kept between calls."
     ),
     "auto": Requirement(
+        "wire §3.1, §7.5",
+        "Under `auto` a judge allows, asks or denies each call; a denied one gets its error result and cannot be confirmed.",
+    ),
+    "auto-undecided": Requirement(
         "wire §3.1",
-        "Under `auto` a judge allows, asks or denies.",
-        gap="Counts as ask, with the reason `indeterminate`.",
+        "Without a judge, or without a clear answer of it in time, `auto` asks with `indeterminate`.",
+    ),
+    "auto-words": Requirement(
+        "wire §3.1",
+        "The judge is told what `user.message` says, and nothing else as the user's wish.",
+    ),
+    "auto-counted": Requirement(
+        "wire §5.4, §12",
+        "What the judge uses counts in usage, list cost and budget; its verdict is in the audit row.",
+        OWN,
     ),
 }

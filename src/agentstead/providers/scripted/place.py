@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agentstead.providers.provider import ModelRequest
@@ -31,6 +31,8 @@ class Seen:
     results: tuple[Result, ...] = ()
     """Of the calls just answered."""
     groups: Mapping[str, str] = field(default_factory=dict)
+    model: str = ""
+    """The name under which it is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,12 @@ def find(scenario: Scenario, request: ModelRequest) -> Place:
     start = spoken[-1] if spoken else -1
     user = text_of(request.messages[start]["content"]) if spoken else ""
     system = "\n".join(str(block["text"]) for block in request.system)
-    seen = Seen(user, len(spoken), system)
+    seen = Seen(user, len(spoken), system, model=request.model)
     for index, script in enumerate(scenario.scripts):
         groups = holds(script.when, seen)
         if groups is None:
             continue
-        seen = Seen(user, len(spoken), system, groups=groups)
+        seen = replace(seen, groups=groups)
         return walk(script, index, seen, request.messages[start + 1 :])
     return Place(None, None, seen)
 
@@ -90,7 +92,7 @@ def after(script: Script, seen: Seen, since: Sequence[Message]) -> int:
 
 def with_results(seen: Seen, results: tuple[Result, ...]) -> Seen:
     """The same, after these results."""
-    return Seen(seen.user, seen.message, seen.system, results, seen.groups)
+    return replace(seen, results=results)
 
 
 def due(script: Script, position: int, seen: Seen) -> int:
@@ -116,6 +118,7 @@ def holds(when: When | None, seen: Seen) -> Mapping[str, str] | None:
     wanted, text = when.result_contains, when.contains
     kept = (
         (text is None or text.lower() in seen.user.lower())
+        and (when.model is None or when.model == seen.model)
         and (when.message is None or when.message == seen.message)
         and (when.system_contains is None or when.system_contains in seen.system)
         and (wanted is None or any(wanted in result.text for result in seen.results))

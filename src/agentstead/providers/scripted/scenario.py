@@ -36,6 +36,8 @@ class When:
     """In the system prompt."""
     result_contains: str | None = None
     """In one of the tool results just received."""
+    model: str | None = None
+    """The model that is asked, e.g. the judge's name."""
     is_error: bool | None = None
     """Whether one of the tool results just received is an error."""
 

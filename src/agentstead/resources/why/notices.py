@@ -6,10 +6,10 @@ A notice has a `type`, a `message`, and fields of its own.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from agentstead.harness import budget as money
 from agentstead.resources.session_budget import against_cap, cost
 from agentstead.resources.why.facts import Facts
 from agentstead.tools import NOT_YET
+from agentstead.wire.budget import reached
 
 Notice = dict[str, Any]
 
@@ -76,7 +76,7 @@ def work_queue(facts: Facts) -> Iterator[Notice]:
 def budget_used_up(facts: Facts) -> Iterator[Notice]:
     """No request to the model will begin, whatever the session waits for now."""
     row = facts.row
-    if row.status != "terminated" and money.reached(row.budget, row.list_cost):
+    if row.status != "terminated" and reached(row.budget, row.list_cost):
         yield {
             "type": "budget_used_up",
             "message": (
