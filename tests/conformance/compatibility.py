@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 
 from agentstead.resources import ROUTERS
 from tests.conformance import gaps
-from tests.conformance.requirements import FAMILIES
+from tests.conformance.requirements import FAMILIES, REQUIREMENTS
 from tests.conformance.requirements.requirement import OWN, Requirement
+from tests.conformance.requirements.silent import SILENT
 from tests.conformance.sdk_surface import Method, methods
 from tests.conformance.sdks import places
 
@@ -73,6 +74,10 @@ def behaviour() -> Iterator[str]:
     """What the tests prove, and what of it is our own choice."""
     yield from head("Own choices", "", "source")
     yield from rows(one for one in requirements() if one[1].evidence == OWN)
+    yield from head("Where the sources are silent", "", "here", "rests on", "proved by", "source")
+    for open_ in SILENT:
+        gap = " (not there yet)" if REQUIREMENTS[open_.proof].gap else ""
+        yield f"| {open_.question} | {open_.answer} | {open_.evidence} | `{open_.proof}`{gap} | {open_.source} |"
     yield from head("What the tests prove", "", "source", "evidence")
     for name, one in requirements():
         if not one.gap and one.evidence != OWN:

@@ -57,6 +57,9 @@ async def test_one_bad_event_refuses_all(client: Any, server: Running, session: 
 async def test_an_idle_session_is_not_interrupted(client: Any, session: Any) -> None:
     sent = await client.beta.sessions.events.send(session.id, events=[{"type": "user.interrupt"}])
     assert sent.data[0].type == "user.interrupt"
+    stray: Any = {"type": "user.interrupt", "session_thread_id": "sthr_none"}
+    with pytest.raises(anthropic.BadRequestError, match=r"events\.0\.session_thread_id"):
+        await client.beta.sessions.events.send(session.id, events=[stray])
     assert await listed(client, session.id) == []
     assert (await client.beta.sessions.retrieve(session.id)).status == "idle"
 

@@ -7,6 +7,7 @@ one is proved by a test or says why it is not, and that every test proves one.
 from tests.conformance.requirements import (
     agents,
     budgets,
+    choices,
     environments,
     errors,
     events,
@@ -47,6 +48,7 @@ FAMILIES: dict[str, dict[str, Requirement]] = {
     "errors": errors.REQUIREMENTS,
     "programs": programs.REQUIREMENTS,
     "work": work.REQUIREMENTS,
+    "choices": choices.REQUIREMENTS,
     "operation": operation.REQUIREMENTS,
     "sdks": sdks.REQUIREMENTS,
     "skills": skills.REQUIREMENTS,

@@ -13,7 +13,7 @@ REQUIREMENTS = {
     ),
     "idle-interrupt": Requirement(
         "clients rule 5",
-        "An interrupt with nothing to interrupt is echoed and adds nothing.",
+        "An interrupt with nothing to interrupt is echoed and adds nothing; one of an unknown thread is a 400.",
         CLIENTS,
     ),
     "system-message": Requirement(
