@@ -2,12 +2,14 @@
 
 import importlib
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.conformance.requirements import REQUIREMENTS
 from tests.conformance.requirements.requirement import CLIENTS, DOCUMENTED, OWN, SDK
+from tests.conformance.requirements.silent import SILENT
 
 HERE = Path(__file__)
 
@@ -44,6 +46,39 @@ def test_every_requirement_is_proved_or_a_gap() -> None:
     assert [name for name, one in REQUIREMENTS.items() if not one.gap and name not in claimed] == []
     # A gap that a test proves is none.
     assert [name for name, one in REQUIREMENTS.items() if one.gap and name in claimed] == []
+
+
+SECTIONS = {
+    "wire": "1.1 1.2 1.3 1.4 1.5 1.6 1.7 1.8 1.9 2.1 2.2 2.3 2.4 2.5 2.6 3.1 3.2 3.3 3.4 3.5 4.1 4.2 "
+    "5.1 5.2 5.3 5.4 5.5 5.6 5.7 6.1 6.2 6.3 7.1 7.2 7.3 7.4 7.5 7.6 7.7 7.8 7.9 7.10 7.11 "
+    "8.1 8.2 8.3 8.4 9.1 9.2 9.3 9.4 9.5 9.6 10 11 12 13 15 18",
+    # 1.8 is about what the official worker makes of answers, not about ours.
+    "work queue": "1.1 1.2 1.3 1.4 1.5 1.6 1.7 1.9",
+}
+NAMED = re.compile(r"(wire|work queue)|§(\d+(?:\.\d+)?)|([a-z]+)")
+
+
+def sections(source: str) -> Iterator[tuple[str, str]]:
+    """The sections that a source names: `wire §1.1, §1.2, work queue §1.3`."""
+    document = ""
+    for name, section, other in NAMED.findall(source):
+        document = name or document if not other or section else ""
+        if section and document:
+            yield document, section
+
+
+def test_every_section_has_requirements() -> None:
+    named = {one for found in REQUIREMENTS.values() for one in sections(found.source)}
+    wanted = {(name, each) for name, text in SECTIONS.items() for each in text.split()}
+    assert wanted - named == set()
+
+
+def test_every_silent_place_has_a_proof() -> None:
+    assert [one.question for one in SILENT if one.proof not in REQUIREMENTS] == []
+    assert len({(one.source, one.question) for one in SILENT}) == len(SILENT)
+    for one in SILENT:
+        assert one.evidence in (DOCUMENTED, SDK, CLIENTS, OWN), one
+        assert list(sections(one.source)), one
 
 
 def test_every_requirement_says_where_it_comes_from() -> None:

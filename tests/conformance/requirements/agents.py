@@ -43,4 +43,8 @@ REQUIREMENTS = {
         "An agent may have skills.",
         gap="Refused with a 400 that names it; comes with skills.",
     ),
+    "custom-tools": Requirement(
+        "wire §3.5",
+        "A custom tool is echoed unchanged; a name, description or schema against the rules is a 400.",
+    ),
 }

@@ -50,4 +50,9 @@ REQUIREMENTS = {
     "rate-limits": Requirement(
         "wire §1.7", "Too many requests are a 429.", gap="Nothing limits a key yet."
     ),
+    "request-ids": Requirement(
+        "wire §1.3, trap 9",
+        "Every answer has a request id of its own, errors and unknown routes too.",
+        SDK,
+    ),
 }

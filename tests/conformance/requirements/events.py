@@ -37,4 +37,8 @@ REQUIREMENTS = {
         "A `user.define_outcome` starts graded work.",
         gap="Validated, then refused with a 400 that names it.",
     ),
+    "echoes": Requirement(
+        "wire §7.3, §7.4",
+        "Client events are answered and listed with the fields that were sent, an id and a time.",
+    ),
 }

@@ -31,7 +31,7 @@ REQUIREMENTS = {
         OWN,
     ),
     "threads": Requirement(
-        "wire §9.5",
+        "wire §9.5, §9.6, §11",
         "A session runs threads of several agents.",
         gap="An agent's block is kept; its sessions are refused with a 400 that names it.",
     ),

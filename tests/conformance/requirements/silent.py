@@ -43,7 +43,7 @@ SILENT: tuple[Silent, ...] = (
     Silent("wire §1.8", "The order of a session's resources?", "As they were attached.", OWN, "resources:order"),
     Silent("wire §1.9", "`metadata: null` in an update?", "Keeps.", OWN, "choices:nulls"),
     # agents and tools
-    Silent("wire §2", "Fields that are absent?", "Every field is answered: null, `[]` or `{}`.", SDK, "sdks:answers"),
+    Silent("wire §2.1", "Fields that are absent?", "Every field is answered: null, `[]` or `{}`.", SDK, "sdks:answers"),
     Silent("wire §2.2", "A model that nobody serves?", "400 that lists what there is; names are echoed as sent.", CLIENTS, "agents:unknown-model"),
     Silent("wire §2.3", "Another execution identity than the service account?", "400.", OWN, "choices:execution-identity"),
     Silent("wire §2.3", "Skills on an agent without the `read` tool?", "400, as documented for sessions.", DOCUMENTED, "agents:skills"),

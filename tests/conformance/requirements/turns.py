@@ -77,4 +77,9 @@ REQUIREMENTS = {
         "What the judge uses counts in usage, list cost and budget; its verdict is in the audit row.",
         OWN,
     ),
+    "spans": Requirement(
+        "wire §7.9, §12, trap 19",
+        "A request to the model is a pair of spans with its tokens; the session's usage has another shape.",
+        SDK,
+    ),
 }

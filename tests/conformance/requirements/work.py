@@ -14,7 +14,7 @@ REQUIREMENTS = {
         SDK,
     ),
     "queued-with-input": Requirement(
-        "work queue §1.6",
+        "work queue §1.1, §1.6",
         "A session is queued when it gets input, not before; one live item for each session.",
     ),
     "claim": Requirement(
