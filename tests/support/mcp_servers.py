@@ -42,6 +42,8 @@ class Mcp:
     """Tool → how often it was begun."""
     notes: Counter[str] = field(default_factory=Counter)
     """Token → how often `note` was called with it."""
+    noting: int = 0
+    """Calls of `note` that are going on."""
     peeks: Counter[str] = field(default_factory=Counter)
     cancelled: Counter[str] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
@@ -140,7 +142,11 @@ def tools_of(mcp: Mcp, server: MCPServer, many: int) -> None:
     async def note(token: str, seconds: float = 0.0) -> str:
         """Note a token, and take some time."""
         mcp.notes[token] += 1
-        await asyncio.sleep(seconds)
+        mcp.noting += 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            mcp.noting -= 1
         return f"noted {token}"
 
     @server.tool(annotations=ToolAnnotations(readOnlyHint=True))

@@ -177,7 +177,8 @@ class McpServers:
         """Close everything."""
         for session_id, fence in tuple(self.opening):
             self.close(Lease(session_id, "", fence, ""))
-        await asyncio.gather(*self.closing, return_exceptions=True)
+        while self.closing:  # ending one may leave another to end
+            await asyncio.gather(*self.closing, return_exceptions=True)
 
 
 def is_over(task: "asyncio.Task[Connection]") -> bool:
