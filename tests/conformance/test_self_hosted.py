@@ -182,15 +182,44 @@ async def test_unanswered_calls_are_offered_again_and_then_given_up(database_url
             return await hosted.events(session, "session.error")
 
         (said,) = await until(complaint)
-        assert "3 workers in a row" in said.error.message
+        assert "offered to no more workers" in said.error.message
         assert said.error.retry_status.type == "exhausted"
         waits = await idle(hosted, session, "requires_action", 2)
         (call,) = await hosted.events(session, "agent.tool_use")
         assert waits.stop_reason.event_ids == [call.id]
         assert await hosted.poll() is None
-        assert "3 workers in a row" in str(await hosted.why(session))
+        why = await hosted.why(session)
+        assert "not offered to the workers" in why["reason"]
+        assert "offered to no more workers" in why["last_error"]["message"]
         await hosted.send(session, ran(call))
         await idle(hosted, session, "end_turn", 3)
+        assert (await hosted.poll(block_ms=999)).data.id == session.id
+
+
+@requirement("work:lapsed-lease", "work:ended-unanswered")
+async def test_a_session_that_loses_every_worker_is_given_up(database_url: str) -> None:
+    pace = {**SHORT, "work_ack_seconds": 0.1}
+    async with serving(database_url, workers=1, script=ONE, **pace) as server:
+        hosted = await self_hosted(server)
+        session = await hosted.session("go")
+        await idle(hosted, session, "requires_action")
+        seen = []
+        for _ in range(4):
+            item = await until(hosted.poll, block_ms=999)
+            seen.append(item.id)
+            await hosted.work.ack(item.id, environment_id=hosted.environment.id)
+
+        async def complaint() -> Any:
+            await hosted.work.stats(hosted.environment.id)
+            return await hosted.events(session, "session.error")
+
+        (said,) = await until(complaint)
+        assert len(set(seen)) == 1
+        assert "never sent a heartbeat" in said.error.message
+        last = await hosted.work.retrieve(seen[0], environment_id=hosted.environment.id)
+        assert last.state == "stopped"
+        await idle(hosted, session, "requires_action", 2)
+        await hosted.send(session, {"type": "user.interrupt"})
         assert (await hosted.poll(block_ms=999)).data.id == session.id
 
 

@@ -148,12 +148,12 @@ async def wanted_again(
     return Again(Offer(session_id, cause, first_seconds * WAIT_FACTOR**times, reason))
 
 
-def complaint(event_id: str, at: str, calls: Sequence[str], times: int, reason: str) -> Incoming:
+def complaint(event_id: str, at: str, calls: Sequence[str], reason: str) -> Incoming:
     """What the session is told when it is offered to no more workers."""
     message = (
-        f"{times} workers in a row have ended without answering {', '.join(calls)}; the last one: "
-        f"{reason} The session is offered to no more workers for these calls. Answer them with "
-        "user.tool_result, or send user.interrupt and begin anew."
+        "One worker after the other has taken this session and left without answering "
+        f"{', '.join(calls)}. The last one: {reason} It is offered to no more workers for these "
+        "calls. Answer them with user.tool_result, or send user.interrupt and begin anew."
     )
     payload = {
         "type": "session.error",

@@ -31,6 +31,8 @@ class Queue:
     handed_out_at: float | None = None
     """When the oldest item was handed out that nobody has acknowledged yet (monotonic)."""
     waiting: set[asyncio.Event] = field(default_factory=set)
+    seen: dict[str, float] = field(default_factory=dict)
+    """When it was last written down that a worker polls (monotonic)."""
 
     def ring(self) -> None:
         """Something was queued."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from agentstead.api.auth import Caller
 from agentstead.clock import Clock, rfc3339
 from agentstead.ids import EVENT, Ids
 from agentstead.log import inbox, work
@@ -20,6 +21,9 @@ from agentstead.settings import Settings
 from agentstead.store import audit
 from agentstead.store.pool import Database, Transaction
 from agentstead.store.table import storable
+from agentstead.telemetry import logs
+
+log = logs.get("work")
 
 LATE = """
     select id, session_id from work
@@ -51,7 +55,7 @@ class Ending:
         self.clock = clock
         self.ids = ids
 
-    async def stop(self, workspace_id: str, work_id: str, *, force: bool, by: str) -> None:
+    async def stop(self, workspace_id: str, work_id: str, *, force: bool, by: Caller) -> None:
         """Stop an item as somebody asked; nothing when it is gone."""
         known = await self.database.fetch_one(
             "select session_id from work where id = %s and workspace_id = %s",
@@ -145,10 +149,9 @@ class Ending:
     ) -> None:
         """Tell the session that its calls are offered to nobody any more."""
         now = self.clock.now()
-        said = work.complaint(
-            self.ids.new(EVENT), rfc3339(now), calls, self.settings.work_requeues_max, reason
-        )
+        said = work.complaint(self.ids.new(EVENT), rfc3339(now), calls, reason)
         session_id = row["session_id"]
+        log.warning("work given up", session_id=session_id, calls=list(calls), reason=reason)
         await inbox.queue(tx, row["workspace_id"], session_id, [said], now)
         latest = await inbox.wake(tx, session_id, [said], starts=False, views=(), at=now)
         await self.log.tell(tx, f"{INPUT} {session_id} {latest}")
@@ -178,6 +181,8 @@ class Ending:
             detail=detail,
         )
         await audit.write(tx, self.ids, entry)
+        names = {"work_id": row["id"], "session_id": row["session_id"]}
+        log.info("work item changed", state=changes["state"], why=changes.get("reason"), **names)
 
     def ring(self, environment_ids: list[str]) -> None:
         """Wake this process's pollers."""
@@ -199,16 +204,17 @@ async def update(tx: Transaction, work_id: str, changes: states.Changes, now: da
     )
 
 
-def stop_reason(item: Item, by: str, *, force: bool) -> str:
-    """Why an item is stopped."""
-    how = "forced to stop" if force else "asked to stop"
+def stop_reason(item: Item, by: Caller, *, force: bool) -> str:
+    """Why an item is stopped; workers end theirs by force."""
+    who = by.credential
     if item.state == "stopping":
-        return f"Its worker stopped when it was asked to ({by})."
+        return f"Its worker stopped when it was asked to ({who})."
     if item.state == "queued":
-        return f"It was stopped before a worker took it ({by})."
-    if force and item.heartbeat_at is None:
-        return f"It was {how} before its worker's first heartbeat ({by})."
-    return f"It was {how} ({by})."
+        return f"It was stopped before a worker took it ({who})."
+    early = " before its first heartbeat" if item.heartbeat_at is None else ""
+    if by.scope is not None and force:
+        return f"Its worker left it{early} ({who})."
+    return f"It was {'forced' if force else 'asked'} to stop{early} ({who})."
 
 
 def lapse_reason(row: Mapping[str, Any]) -> str:

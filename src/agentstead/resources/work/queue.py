@@ -10,7 +10,7 @@ from typing import Any
 
 from agentstead.api.auth import digest
 from agentstead.api.router import Call
-from agentstead.log.work_bell import LOOK_SECONDS
+from agentstead.log.work_bell import LOOK_SECONDS, Queue
 from agentstead.resources.work.ending import Ending
 from agentstead.resources.work.secret import new_token, packed
 from agentstead.store import audit
@@ -87,7 +87,7 @@ async def poll(call: Call, asked: Poll) -> Taken | None:
     """The oldest item that waits, as soon as there is one; None when none came in time."""
     clock = call.services.clock
     queue = call.services.log.work_bell.queue(asked.environment_id)
-    await seen(call, asked)
+    await seen(call, queue, asked)
     end = clock.monotonic() + asked.block_seconds
     while True:
         rings = queue.rings
@@ -144,19 +144,14 @@ async def quiet_seconds(call: Call, asked: Poll) -> tuple[float, float | None]:
     return min(due, LOOK_SECONDS), row["handed_out"]
 
 
-_seen: dict[tuple[str, str], float] = {}
-"""When this process last wrote down that a worker polled (monotonic)."""
-
-
-async def seen(call: Call, asked: Poll) -> None:
+async def seen(call: Call, queue: Queue, asked: Poll) -> None:
     """Remember now and then that this worker polls."""
-    key = (asked.environment_id, asked.worker_id)
     now = call.services.clock.monotonic()
-    if now - _seen.get(key, -SEEN_SECONDS) < SEEN_SECONDS:
+    if now - queue.seen.get(asked.worker_id, now - SEEN_SECONDS) < SEEN_SECONDS:
         return
-    if len(_seen) >= SEEN_MAX:
-        _seen.clear()
-    _seen[key] = now
+    if len(queue.seen) >= SEEN_MAX:
+        queue.seen.clear()
+    queue.seen[asked.worker_id] = now
     await call.services.database.execute(
         SEEN, (asked.environment_id, asked.worker_id, call.workspace_id)
     )

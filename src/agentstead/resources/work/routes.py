@@ -151,8 +151,8 @@ async def heartbeat(call: Call, environment_id: str, work_id: str) -> Mapping[st
 async def stop(call: Call, environment_id: str, work_id: str, body: WorkStop) -> Mapping[str, Any]:
     """Ask the worker of an item to end, or end the item at once with `force`."""
     await found(call, environment_id, work_id)
-    by = call.caller.credential
-    await queue.ending(call).stop(call.workspace_id, work_id, force=bool(body.force), by=by)
+    ending = queue.ending(call)
+    await ending.stop(call.workspace_id, work_id, force=bool(body.force), by=call.caller)
     return answer(await found(call, environment_id, work_id))
 
 
