@@ -162,7 +162,7 @@ async def serving(
             claim_poll_seconds=0.2,
             retry_first_seconds=config.retry_first_seconds,
             retry_max_seconds=config.retry_max_seconds,
-            judge_seconds=config.judge_timeout_seconds,
+            judge_timeout_seconds=config.judge_timeout_seconds,
         ),
         servers=servers,
         files=files,

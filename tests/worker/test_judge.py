@@ -94,7 +94,7 @@ async def test_a_judge_that_fails_or_is_slow_decides_nothing() -> None:
     place, _ = placed(replace(said("allow"), fault=fault))
     ruling = await judge.rule(place.world, ["go"], CALL, None)
     assert (ruling.judgement, ruling.record) == (UNDECIDED, {"model": JUDGE, "fault": "too busy"})
-    place, _ = placed(said("allow").slow(5.0), judge_seconds=0.05)
+    place, _ = placed(said("allow").slow(5.0), judge_timeout_seconds=0.05)
     ruling = await judge.rule(place.world, ["go"], CALL, None)
     assert ruling.judgement == UNDECIDED
     assert ruling.record == {"model": JUDGE, "fault": "It did not answer within 0.05 s."}

@@ -176,5 +176,5 @@ def pace_of(settings: Settings) -> Pace:
         retries_max=settings.retries_max,
         retry_first_seconds=settings.retry_first_seconds,
         retry_max_seconds=settings.retry_max_seconds,
-        judge_seconds=settings.judge_timeout_seconds,
+        judge_timeout_seconds=settings.judge_timeout_seconds,
     )

@@ -59,13 +59,13 @@ async def rule(world: World, said: Sequence[str], call: Proposed, geo: str | Non
     try:
         model = world.models.resolve(name)
         request = asked(model, said, call, geo)
-        async with asyncio.timeout(world.pace.judge_seconds):
+        async with asyncio.timeout(world.pace.judge_timeout_seconds):
             async for part in model.provider.stream(request):
                 done = part if isinstance(part, Done) else done
     except (ProviderFault, Refusal) as fault:
         return Ruling(record={**record, "fault": fault.message})
     except TimeoutError:
-        seconds = world.pace.judge_seconds
+        seconds = world.pace.judge_timeout_seconds
         return Ruling(record={**record, "fault": f"It did not answer within {seconds:g} s."})
     if done is None:
         return Ruling(record={**record, "fault": "Its answer ended early."})

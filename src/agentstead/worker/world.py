@@ -175,7 +175,7 @@ class Pace:
     retries_max: int = 8
     retry_first_seconds: float = 0.5
     retry_max_seconds: float = 30.0
-    judge_seconds: float = 20.0
+    judge_timeout_seconds: float = 20.0
     """How long the judge of a call may take."""
 
 
