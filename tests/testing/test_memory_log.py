@@ -1,11 +1,21 @@
 """The log in memory, beyond what the contract suite asks of every log."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from agentstead.errors import Invalid, LeaseLost, NotFound
-from agentstead.log.log import Change, Decision, Derived, Incoming, NewSession, Park, ThreadRow
+from agentstead.log.log import (
+    Ask,
+    Change,
+    Decision,
+    Derived,
+    Incoming,
+    NewSession,
+    Park,
+    ThreadRow,
+)
 from agentstead.testing.clock import ManualClock
 from agentstead.testing.memory_log import LEASE_SECONDS, MemoryLog
 from agentstead.wire.events.stored import Event
@@ -150,13 +160,15 @@ async def test_the_desk_knows_which_calls_are_open():
     log = await a_log()
     lease = await claimed(log)
     uses = [
-        event("ask", "agent.tool_use", evaluated_permission="ask"),
-        event("done", "agent.tool_use", evaluated_permission="allow"),
-        event("custom", "agent.custom_tool_use"),
+        event("ask", "agent.tool_use", name="bash", evaluated_permission="ask"),
+        event("done", "agent.tool_use", name="bash", evaluated_permission="allow"),
+        event("custom", "agent.custom_tool_use", name="mine"),
     ]
-    await log.append(lease, uses, seen=0, derived=IDLE)
+    asks = (Ask("ask", "confirmation", "sthr_1"), Ask("custom", "custom", "sthr_1"))
+    await log.append(lease, uses, seen=0, derived=replace(IDLE, asks=asks))
     seen = []
-    answer = Incoming("sevt_c", "user.tool_confirmation", None, {"tool_use_id": "ask"})
+    payload = {"type": "user.tool_confirmation", "tool_use_id": "ask", "result": "deny"}
+    answer = Incoming("sevt_c", "user.tool_confirmation", None, payload)
 
     def decide(desk):
         seen.append({call: facts.open for call, facts in desk.calls.items()})
