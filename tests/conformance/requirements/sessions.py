@@ -30,6 +30,10 @@ REQUIREMENTS = {
         "wire §13",
         "An archived session is terminated and read-only; archiving twice is the same; its clocks stand.",
     ),
+    "matrix": Requirement(
+        "wire §5.6, §5.7, §13",
+        "What can be done to agents, environments and sessions in every state of their lives; a refusal changes nothing.",
+    ),
     "deleted": Requirement("wire §5.6, §13", "A deleted session and all below it are 404."),
     "cleanup": Requirement(
         "clients rule 31", "Environment, agent and session can be put away in any order.", CLIENTS
