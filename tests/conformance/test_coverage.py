@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.conformance.client_rules import ELSEWHERE, NOT_DUE, PARTLY, RULES
 from tests.conformance.requirements import REQUIREMENTS
 from tests.conformance.requirements.requirement import CLIENTS, DOCUMENTED, OWN, SDK
 from tests.conformance.requirements.silent import SILENT
@@ -86,3 +87,34 @@ def test_every_requirement_says_where_it_comes_from() -> None:
         assert one.source, name
         assert one.behaviour.endswith("."), name
         assert one.evidence in (DOCUMENTED, SDK, CLIENTS, OWN), name
+
+
+NAMED = re.compile(r"clients rules? ([0-9, and]+)")
+
+
+def rules_named(text: str) -> set[int]:
+    """The rules of clients that a text names."""
+    return {int(one) for found in NAMED.finditer(text) for one in re.findall(r"[0-9]+", found[1])}
+
+
+def test_every_rule_of_clients_is_proved_or_not_due() -> None:
+    proved, missing = set(ELSEWHERE), set(NOT_DUE)
+    for one in REQUIREMENTS.values():
+        (missing if one.gap else proved).update(rules_named(one.source))
+    assert sorted(RULES) == list(range(1, 56))
+    assert proved | missing <= set(RULES), "a rule that does not exist"
+    assert set(RULES) - proved - missing == set(), "neither proved nor excused"
+    assert set(NOT_DUE) & proved == set(), "proved by now: take the excuse out"
+    assert set(PARTLY) <= proved
+
+
+def test_what_proves_a_rule_elsewhere_is_there_and_names_it() -> None:
+    for rule, address in ELSEWHERE.items():
+        path, _, name = address.partition("::")
+        text = (HERE.parents[2] / path).read_text()
+        begin = re.search(rf"^(async )?def {name}\(", text, re.MULTILINE)
+        assert begin, address
+        body = re.split(
+            r"^(?:async )?def |^@", text[begin.end() :], maxsplit=1, flags=re.MULTILINE
+        )[0]
+        assert rule in rules_named(body), f"{address} does not name clients rule {rule}"

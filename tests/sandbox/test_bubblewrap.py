@@ -189,6 +189,7 @@ async def test_there_is_no_network_and_it_is_said(calls: Calls) -> None:
 async def test_writable_places_run_programs_and_uploads_cannot_be_changed(
     sandboxes: Bubblewrap, calls: Calls
 ) -> None:
+    """clients rules 15 and 16."""
     for folder in ("/mnt/user", "/tmp", "/workspace", "/mnt/session/outputs"):
         path = f"{folder}/run.sh"
         done = await calls("write", file_path=path, content="#!/bin/sh\necho ran\n")

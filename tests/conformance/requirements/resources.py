@@ -4,7 +4,9 @@ from tests.conformance.requirements.requirement import CLIENTS, OWN, SDK, Requir
 
 REQUIREMENTS = {
     "shapes": Requirement(
-        "wire §6.1, §6.2", "A file is answered with every field, its path as it was asked for.", SDK
+        "wire §6.1, §6.2, clients rule 53",
+        "A file is answered with every field, its path as it was asked for.",
+        SDK,
     ),
     "order": Requirement(
         "wire §1.8, §6.2",
@@ -37,11 +39,6 @@ REQUIREMENTS = {
     ),
     "read-only-after-the-end": Requirement(
         "wire §13", "The resources of an archived session can be read and not changed."
-    ),
-    "files": Requirement(
-        "wire §6.1, clients rules 14, 15, 20",
-        "Files are copied for the session and mounted read-only.",
-        gap="Refused with a 400 that names the file: nothing can be uploaded yet.",
     ),
     "repositories": Requirement(
         "wire §6.1, §7.8",
