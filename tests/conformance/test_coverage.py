@@ -89,12 +89,12 @@ def test_every_requirement_says_where_it_comes_from() -> None:
         assert one.evidence in (DOCUMENTED, SDK, CLIENTS, OWN), name
 
 
-NAMED = re.compile(r"clients rules? ([0-9, and]+)")
+RULE = re.compile(r"clients rules? ([0-9, and]+)")
 
 
 def rules_named(text: str) -> set[int]:
     """The rules of clients that a text names."""
-    return {int(one) for found in NAMED.finditer(text) for one in re.findall(r"[0-9]+", found[1])}
+    return {int(one) for found in RULE.finditer(text) for one in re.findall(r"[0-9]+", found[1])}
 
 
 def test_every_rule_of_clients_is_proved_or_not_due() -> None:
