@@ -1,14 +1,18 @@
 """A server that streams large uploads, and what is left of one when client or server die in it."""
 
+import asyncio
+import json
 import os
 import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.processes import Platform, platform
+from tests.support.sandboxes import needed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120), pytest.mark.xdist_group("processes")]
 
@@ -17,9 +21,15 @@ ROOM = 24 << 20
 """What the server's memory may grow by while it takes SIZE in and hands it out."""
 
 
+CAT = {"tools": [{"name": "bash", "input": {"command": "cat /mnt/session/uploads/a"}}]}
+SCENARIO = {"scripts": [{"turns": [CAT, {"text": "{{results}}"}]}]}
+
+
 @pytest.fixture
-def place() -> Iterator[Platform]:
-    with platform(uploads_downloadable="true") as made:
+def place(tmp_path: Path) -> Iterator[Platform]:
+    (tmp_path / "scenario.json").write_text(json.dumps(SCENARIO))
+    said = str(tmp_path / "scenario.json")
+    with platform(uploads_downloadable="true", scripted_file=said) as made:
         made.serve()
         yield made
 
@@ -97,3 +107,34 @@ def test_a_server_that_is_killed_leaves_a_draft_that_is_swept_up(place: Platform
     assert [file.id for file in place.client().files.list()] == [whole.id]
     until(lambda: len(bodies(place)) == 1, "the draft stays")
     assert place.client().files.download(whole.id).read() == b"whole"
+
+
+def test_a_file_that_is_detached_from_an_idle_session_is_gone_at_once(place: Platform) -> None:
+    asyncio.run(needed())
+    client = place.client()
+    beta = client.beta
+    file = client.files.upload(file=("a", b"words"))
+    agent = beta.agents.create(
+        name="a", model="scripted-demo", tools=[{"type": "agent_toolset_20260401"}]
+    )
+    session = beta.sessions.create(
+        agent=agent.id,
+        environment_id=beta.environments.create(name="e").id,
+        resources=[
+            {"type": "file", "file_id": file.id, "mount_path": name} for name in ("a", "d/b")
+        ],
+    )
+    said: list[str] = []
+    with beta.sessions.events.stream(session.id) as stream:
+        content: list[Any] = [{"type": "text", "text": "go"}]
+        beta.sessions.events.send(session.id, events=[{"type": "user.message", "content": content}])
+        for event in stream:
+            if event.type == "agent.message":
+                said.append(event.content[0].text)
+            if event.type == "session.status_idle":
+                break
+    assert "words" in said[-1]
+    lying = place.data_dir / "sandboxes" / session.id / "files" / "uploads"
+    assert sorted(path.name for path in lying.iterdir()) == ["a", "d"]
+    beta.sessions.resources.delete(session.resources[1].id, session_id=session.id)
+    until(lambda: [path.name for path in lying.iterdir()] == ["a"], "it still lies there")

@@ -9,7 +9,7 @@ import pytest
 from agentstead.errors import SandboxFault
 from agentstead.sandbox.sandbox import Upload
 from agentstead.sandbox.supervisor.place import Place
-from agentstead.sandbox.uploads import LIST, put_in_place
+from agentstead.sandbox.uploads import LIST, listed, put_in_place, take_away
 
 
 @pytest.fixture
@@ -96,3 +96,16 @@ def test_a_body_that_is_not_there_is_a_fault(place: Place, bodies: Path) -> None
         put_in_place(place, (Upload(str(bodies / "none"), "x"),))
     put_in_place(place, uploads(bodies, one="x"))
     assert seen(place) == {"x": "one"}
+
+
+def test_what_is_taken_away_is_gone_and_nothing_else(place: Place, bodies: Path) -> None:
+    put_in_place(place, uploads(bodies, one="a/b", two="c"))
+    before = listed(place)
+    put_in_place(place, uploads(bodies, two="a/b"))
+    take_away(place, before)  # another file has come to the same path since
+    assert seen(place) == {"a/b": "two"}
+    take_away(place, listed(place))
+    assert seen(place) == {}
+    assert listed(place) == {}
+    take_away(Place(place.root, "sesn_none"), {"x": "y"})
+    assert not (place.root / "sesn_none").exists()

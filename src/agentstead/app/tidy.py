@@ -72,7 +72,7 @@ async def tidy_work(rooms: Rooms, *, thoroughly: bool = False) -> None:
 
 
 async def tidy(rooms: Rooms) -> None:
-    """End every sandbox here whose session is over.
+    """End every sandbox here whose session is over; take detached files out of the others.
 
     Sandboxes are listed before sessions: one that starts meanwhile has a session by then.
     """
@@ -81,5 +81,8 @@ async def tidy(rooms: Rooms) -> None:
         for sandbox_id in await without_session(rooms.database, here) if here else ():
             await rooms.sandbox.destroy(sandbox_id)
             log.info("sandbox ended", session_id=sandbox_id)
-    except Fault as fault:
-        log.warning("sandboxes could not be tidied up", error=fault.message)
+        if lying := await rooms.sandbox.uploaded():
+            for sandbox_id, gone in (await rooms.files.detached(lying)).items():
+                await rooms.sandbox.take_away(sandbox_id, gone)
+    except (Fault, OSError) as fault:
+        log.warning("sandboxes could not be tidied up", error=str(fault))

@@ -40,7 +40,7 @@ async def list_resources(call: Call, session_id: str) -> Mapping[str, Any]:
 
 @router.post("/v1/sessions/{session_id}/resources", FileResource, answer=FileMount)
 async def add(call: Call, session_id: str, body: FileResource) -> Mapping[str, Any]:
-    """Attach a file to a session; it is there before the next tool call."""
+    """Attach a file to a session; it is there before the next turn."""
 
     def checked(row: SessionRow) -> None:
         check_alive(row)

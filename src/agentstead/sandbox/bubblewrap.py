@@ -25,7 +25,7 @@ from agentstead.sandbox.sandbox import Outcome, Output, Probe, SandboxSpec
 from agentstead.sandbox.supervisor.journal import Journal
 from agentstead.sandbox.supervisor.outcomes import answer
 from agentstead.sandbox.supervisor.place import Place, sandbox_ids
-from agentstead.sandbox.uploads import put_in_place
+from agentstead.sandbox.uploads import holds_uploads, listed, put_in_place, take_away
 from agentstead.store.blobs import PIECE_BYTES, to_its_end
 
 SUPERVISOR = Path(__file__).parent / "supervisor" / "__main__.py"
@@ -63,7 +63,8 @@ class Bubblewrap:
         """Run one tool once, starting the sandbox first where needed."""
         place = Place(self.root, sandbox_id)
         request = {"op": "call", "id": call_id, "tool": tool, "input": dict(arguments)}
-        await asyncio.to_thread(put_in_place, place, spec.uploads)
+        if spec.uploads or holds_uploads(place):
+            await asyncio.to_thread(put_in_place, place, spec.uploads)
         for _ in range(ATTEMPTS_MAX):
             reply = await link.ask(place.path, request)
             if not reply:
@@ -90,6 +91,19 @@ class Bubblewrap:
         await asyncio.to_thread(place.make)
         await asyncio.to_thread(Journal(place.journal).refuse, call_id)
         await link.ask(place.path, {"op": "cancel", "id": call_id})
+
+    async def uploaded(self) -> dict[str, dict[str, str]]:
+        """The sandboxes here in which uploaded files lie: path → where it was made from."""
+
+        def found() -> dict[str, dict[str, str]]:
+            places = [Place(self.root, sandbox_id) for sandbox_id in sandbox_ids(self.root)]
+            return {place.sandbox_id: lying for place in places if (lying := listed(place))}
+
+        return await asyncio.to_thread(found)
+
+    async def take_away(self, sandbox_id: str, gone: Mapping[str, str]) -> None:
+        """Remove uploaded files from a sandbox that may run."""
+        await asyncio.to_thread(take_away, Place(self.root, sandbox_id), gone)
 
     async def outputs(self, sandbox_id: str) -> Sequence[Output]:
         """What lies in `/mnt/session/outputs`; it lies there too when the sandbox does not run."""

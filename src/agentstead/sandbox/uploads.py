@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
@@ -29,12 +29,12 @@ def put_in_place(place: Place, uploads: Sequence[Upload]) -> None:
     Costs one look when nothing has changed. Several processes may do it at once.
     """
     wanted = {upload.path: upload.source for upload in uploads}
-    if not wanted and not (place.path / LIST).exists():
+    if not wanted and not holds_uploads(place):
         return
-    if _listed(place) == wanted:
+    if listed(place) == wanted:
         return
     with _locked(place):
-        present = _listed(place)
+        present = listed(place)
         changed = [path for path in {**present, **wanted} if present.get(path) != wanted.get(path)]
         # listed before it is there: whoever dies in between leaves nothing that nobody knows of
         _write(place, {**present, **dict.fromkeys(changed, "")})
@@ -64,7 +64,24 @@ def _locked(place: Place) -> Iterator[None]:
         os.close(lock)
 
 
-def _listed(place: Place) -> dict[str, str]:
+def holds_uploads(place: Place) -> bool:
+    """Whether files were ever put there; quick enough to be asked on an event loop."""
+    return (place.path / LIST).exists()
+
+
+def take_away(place: Place, gone: Mapping[str, str]) -> None:
+    """Remove these files, unless another has taken the place of one meanwhile."""
+    if not holds_uploads(place):
+        return
+    with _locked(place):
+        present = listed(place)
+        paths = [path for path, source in gone.items() if present.get(path) == source]
+        _remove(place, paths)
+        _write(place, {path: present[path] for path in present if path not in paths})
+
+
+def listed(place: Place) -> dict[str, str]:
+    """What lies in the folder: path → the host's file it was made from."""
     try:
         found: dict[str, str] = json.loads((place.path / LIST).read_text())
     except (FileNotFoundError, ValueError):

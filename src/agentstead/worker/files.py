@@ -33,6 +33,19 @@ class StoredFiles:
         """Where the session's files lie in the sandbox."""
         return resource.files_of(await self.resources(session_id))
 
+    async def detached(self, lying: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+        """Session id → the files that lie in its sandbox and are no more attached, of those that do."""
+        rows = await self.database.fetch(
+            "select id, resources from sessions where id = any(%s)", (list(lying),)
+        )
+        gone = {}
+        for row in rows:
+            wanted = {path_below(place) for place in resource.files_of(row["resources"])}
+            left = {at: of for at, of in lying[row["id"]].items() if at not in wanted}
+            if left:
+                gone[row["id"]] = left
+        return gone
+
     async def uploads(self, session_id: str) -> tuple[Upload, ...]:
         """The bodies of the session's files, and where they belong."""
         places = {
@@ -50,7 +63,7 @@ class StoredFiles:
             [
                 Upload(
                     str(await self.blobs.local(row["blob_id"])),
-                    str(PurePosixPath(places[row["id"]]).relative_to(resource.UPLOADS)),
+                    path_below(places[row["id"]]),
                 )
                 for row in rows
             ]
@@ -81,3 +94,8 @@ class StoredFiles:
             )
             for row in rows
         }
+
+
+def path_below(place: str) -> str:
+    """A file's place, relative to the uploads."""
+    return str(PurePosixPath(place).relative_to(resource.UPLOADS))

@@ -3,7 +3,7 @@
 from agentstead.errors import Fault, SandboxFault, StoreFault
 from agentstead.harness.state import State
 from agentstead.harness.steps import Call, CancelTools
-from agentstead.sandbox.sandbox import Outcome, SandboxSpec
+from agentstead.sandbox.sandbox import Outcome, SandboxSpec, Upload
 from agentstead.tools.tool import ToolCall
 from agentstead.wire.events.stored import Draft
 from agentstead.worker.limits import limits_for
@@ -25,7 +25,7 @@ async def run_tool(world: World, state: State, call: Call) -> list[Draft]:
                     sandbox=world.sandbox,
                     spec=SandboxSpec(
                         limits=limits_for(state, world.limits),
-                        uploads=await world.files.uploads(state.session_id),
+                        uploads=await uploads_for(world, state),
                     ),
                 )
             )
@@ -42,6 +42,11 @@ async def run_tool(world: World, state: State, call: Call) -> list[Draft]:
     }
     primary = call.thread_id == state.primary_id
     return [Draft("agent.tool_result", call.thread_id, fields, primary=primary)]
+
+
+async def uploads_for(world: World, state: State) -> tuple[Upload, ...]:
+    """The files that lie in the sandbox; what is attached is looked at with each message."""
+    return await world.files.uploads(state.session_id) if state.attached else ()
 
 
 def explanation(fault: Fault) -> str:

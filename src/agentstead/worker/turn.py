@@ -93,6 +93,7 @@ class Turn:
             known = {pending.id for pending in state.inbox}
             if appended.refused:
                 self.state = self.caught_up(self.state, (), appended)
+                await self.look_at_files()
                 continue
             self.state = self.caught_up(state, entries, appended)
             if park is not None:
