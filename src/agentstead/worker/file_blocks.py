@@ -25,7 +25,7 @@ async def with_content(
     named = [block["source"]["file_id"] for message in messages for block in naming(message)]
     if not named:
         return messages
-    known = await files.contents(session_id, sorted(set(named)))
+    known = dict(await files.contents(session_id, sorted(set(named))))
     shown: dict[str, Block] = {}
     left = SHOWN_BYTES_MAX
     for file_id in dict.fromkeys(reversed(named)):  # what was said last matters most
@@ -33,7 +33,9 @@ async def with_content(
         if content is not None and content.size_bytes <= left:
             left -= content.size_bytes
             source = await source_of(content)
-            if source is not None:
+            if source is None:
+                del known[file_id]
+            else:
                 shown[file_id] = source
     return [
         {**message, "content": [filled(block, known, shown) for block in message["content"]]}

@@ -91,6 +91,9 @@ REQUIREMENTS = {
     "outputs-limits": Requirement(
         "own choice", "What is too large or too many is left out; the session goes on.", OWN
     ),
+    "versions": Requirement(
+        "wire §4.1, §4.3", "Older SDKs drive every route in each namespace that they have.", SDK
+    ),
     "scope": Requirement(
         "wire §4.1, clients rules 18, 19",
         "`scope_id` needs no beta name; what belongs to no session has no scope.",
