@@ -112,7 +112,13 @@ def model_request(answer: "Answer", model: Model, scribe: Scribe | None) -> Mode
     world, thread, servers = answer.world, answer.thread, answer.offer.definitions
     state = answer.state
     prompt = context.build(
-        thread, tool_texts(world), scribe, state.environment, servers, state.mounted
+        thread,
+        tool_texts(world),
+        scribe,
+        state.environment,
+        servers,
+        state.mounted,
+        state.skills,
     )
     config = thread.agent["model"]
     effort = (config.get("effort") or {}).get("type")
