@@ -12,6 +12,7 @@ documentation, in which some networks run public services.
 import re
 import socket
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -79,6 +80,9 @@ NAME = re.compile(
     r"([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 )
 NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+OPENING = re.compile(
+    r"(?:\[(?P<inside>.+)\]|(?P<bare>[0-9.]+(?:/[0-9]+)?|(?=.*:.*:)[0-9a-fA-F:./]+))(?::(?P<port>.*))?"
+)
 PORT_MAX = 65535
 
 
@@ -133,6 +137,34 @@ def port_of(text: str) -> int:
     return int(text)
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Addresses that the operator opens although they are not public, at one port or at all (None)."""
+
+    network: Network
+    port: int | None = None
+
+    def covers(self, address: str, port: int) -> bool:
+        """Whether it opens this address and port."""
+        return self.port in (None, port) and plain(ip_address(address)) in self.network
+
+
+def opening(text: str) -> Opening:
+    """An opening as operators write it: `10.1.0.0/16`, `127.0.0.1:9000`, `[fd00::/8]:443`.
+
+    ValueError says what is wrong with it.
+    """
+    form = OPENING.fullmatch(text)
+    try:
+        network = ip_network((form["inside"] or form["bare"]) if form else "")
+    except ValueError:
+        raise ValueError(
+            f'"{text}" is no network: write 10.1.0.0/16, 127.0.0.1:9000 or [fd00::/8]:443'
+        ) from None
+    port = form["port"] if form else None
+    return Opening(network, None if port is None else port_of(port))
+
+
 def host_of(text: str) -> str:
     """A host as it is compared: lower case, without the final dot, addresses in one spelling.
 
@@ -172,3 +204,12 @@ def is_of_this_host(address: Address) -> bool:
             return ip_address(probe.getsockname()[0]) == address
     except OSError:
         return False
+
+
+def listed(hosts: Iterable[str], host: str) -> bool:
+    """Whether a list of hosts holds this one; `*.x` stands for every name below x, not for x."""
+    for one in hosts:
+        allowed = one.lower()
+        if host == allowed or (allowed.startswith("*.") and host.endswith(allowed[1:])):
+            return True
+    return False

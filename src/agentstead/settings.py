@@ -4,14 +4,15 @@ Read from the environment with the prefix `AGENTSTEAD_`; the command line overri
 """
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
-from agentstead.addresses import networks
+from agentstead.addresses import PORT_MAX, host_of, networks, opening
 from agentstead.errors import Misconfigured
 
 
@@ -43,6 +44,20 @@ def _limits(maxima: dict[str, float]) -> dict[str, float]:
 
 
 LimitsMax = Annotated[dict[str, float], AfterValidator(_limits)]
+
+
+Port = Annotated[int, Field(ge=1, le=PORT_MAX)]
+
+
+def _openings(texts: list[str]) -> list[str]:
+    for text in texts:
+        opening(text)
+    return texts
+
+
+Openings = Annotated[list[str], AfterValidator(_openings)]
+Host = Annotated[str, AfterValidator(host_of)]
+Address = Annotated[str, AfterValidator(lambda text: str(ip_address(text)))]
 
 
 class Settings(BaseSettings):
@@ -138,6 +153,35 @@ class Settings(BaseSettings):
     `{"memory_bytes": 4294967296, "cpus": 2}`."""
     sandbox_idle_seconds: float = 3600.0
     """A sandbox that nobody renews for so long ends itself."""
+
+    sandbox_env: dict[str, str] = {}
+    """Environment variables of every sandbox (JSON), e.g. `{"PIP_INDEX_URL": "https://…"}` where
+    packages come from a mirror; never a secret."""
+
+    # what sandboxes reach of the network
+    sandbox_network: Literal["filtered", "none"] = "filtered"
+    """filtered: HTTP and HTTPS through a proxy, as each environment says | none: no network at all,
+    whatever environments say."""
+    egress_ports: list[Port] = [80, 443]
+    egress_private_networks: Openings = []
+    """Addresses beyond the public internet that sandboxes may reach, with or without a port (JSON), e.g.
+    `["10.1.0.0/16", "192.168.1.5:8443"]`; metadata services stay closed."""
+    egress_names: dict[Host, Address] = {}
+    """Names with an address of yours (JSON), e.g. `{"packages.internal": "10.1.0.9"}`; that it is
+    reached needs `egress_private_networks`, and a limited environment must list the name."""
+    egress_denied_hosts: list[str] = []
+    """Hosts closed to every sandbox, `*.x` for every name below x (JSON)."""
+    egress_package_hosts: list[str] = []
+    """Hosts that `allow_package_managers` opens beside those that the installed package managers are
+    configured with (JSON)."""
+    egress_upstream_proxy: SecretStr | None = None
+    """`http://user:password@host:port` of a proxy that everything public goes through."""
+    egress_connections_max: int = Field(64, ge=1)
+    """Open at once from one sandbox."""
+    egress_idle_seconds: float = Field(300.0, gt=0)
+    """A connection through which nothing goes for so long is cut."""
+    egress_bytes_per_hour_max: int = Field(10 << 30, ge=0)
+    """Of one sandbox, both directions together."""
 
     # requests that the platform makes of itself
     outgoing_timeout_seconds: float = 10.0

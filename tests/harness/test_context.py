@@ -146,6 +146,8 @@ def test_an_agent_without_sandbox_tools_is_told_nothing_of_a_sandbox():
     (only,) = context.build(evolve(thread, agent={**words, "system": "Hi."}), BUILTINS).system
     assert only["text"] == "Hi."
     assert context.build(thread, BUILTINS).system[0]["text"] == context.SANDBOX_NOTE
+    told = context.build(thread, BUILTINS, network="There is a network.")
+    assert told.system[0]["text"] == f"{context.SANDBOX_NOTE} There is a network."
 
 
 def test_a_scribe_that_knows_the_start_writes_what_a_new_one_writes():

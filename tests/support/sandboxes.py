@@ -13,6 +13,7 @@ import pytest
 
 from agentstead.clock import SystemClock
 from agentstead.sandbox.bubblewrap import Bubblewrap
+from agentstead.sandbox.network import Egress
 from agentstead.sandbox.sandbox import Limits, Outcome, SandboxSpec
 from agentstead.sandbox.supervisor.place import Place
 
@@ -23,10 +24,14 @@ _problems: list[str] = []
 
 
 @asynccontextmanager
-async def real_sandboxes(idle_seconds: float = 60.0) -> AsyncIterator[Bubblewrap]:
+async def real_sandboxes(
+    idle_seconds: float = 60.0, egress: Egress | None = None
+) -> AsyncIterator[Bubblewrap]:
     """Sandboxes below a folder of their own; at the end no process, mount, group or file is left."""
     top = Path(tempfile.mkdtemp(prefix="agentstead-test-"))
-    sandboxes = Bubblewrap(top / "sandboxes", clock=SystemClock(), idle_seconds=idle_seconds)
+    sandboxes = Bubblewrap(
+        top / "sandboxes", clock=SystemClock(), idle_seconds=idle_seconds, egress=egress
+    )
     try:
         yield sandboxes
     finally:
@@ -40,7 +45,9 @@ async def real_sandboxes(idle_seconds: float = 60.0) -> AsyncIterator[Bubblewrap
 
 def left_below(top: Path) -> list[str]:
     """Files of sandboxes that should be gone."""
-    return [str(path) for path in top.rglob("*") if path.name not in ("sandboxes", ".uids")]
+    ours = ("sandboxes", ".uids", ".egress")
+    found = [path for path in top.rglob("*") if path.parent.name != ".egress"]
+    return [str(path) for path in found if path.name not in ours]
 
 
 def remains(top: str, names: list[str]) -> list[str]:

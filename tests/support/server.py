@@ -43,9 +43,7 @@ from agentstead.tools.mcp.servers import McpServers
 from agentstead.worker.files import StoredFiles
 from agentstead.worker.handing_over import HandingOver, Most
 from agentstead.worker.loop import Worker
-from agentstead.worker.skills import StoredSkills
 from agentstead.worker.world import Pace, World
-from tests.support.described import hold
 
 MODEL = "scripted-test"
 LOOPBACK = networks(["127.0.0.0/8", "::1"])
@@ -96,13 +94,7 @@ class Running:
     def http(self, **more: Any) -> httpx2.AsyncClient:
         """Plain HTTP with the key."""
         headers = {"x-api-key": self.key, **more.pop("headers", {})}
-        client = httpx2.AsyncClient(
-            base_url=self.url,
-            headers=headers,
-            timeout=10,
-            event_hooks={"response": [hold]},
-            **more,
-        )
+        client = httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=10, **more)
         self.clients.append(client)
         return client
 
@@ -168,7 +160,6 @@ async def serving(
         servers=servers,
         files=files,
         judge_model=config.judge_model,
-        skills=StoredSkills(database, blobs, folder / "skills"),
     )
     services = Services(database, log, catalogue, config, clock, ids, seal, http, blobs)
     try:

@@ -109,8 +109,6 @@ class Route:
     query: tuple[str, ...] = ()
     """Names of its query parameters, for the description of the API."""
     form: Fields | None = None
-    answer: Any = None
-    """The shape of what it answers, for the description; `Stream` or `Download` where it is none."""
 
 
 @dataclass(slots=True)
@@ -121,41 +119,29 @@ class Router:
     routes: list[Route] = field(default_factory=list)
 
     def get(
-        self,
-        path: str,
-        *,
-        query: tuple[str, ...] = (),
-        needs_key: bool = True,
-        answer: Any = None,
+        self, path: str, *, query: tuple[str, ...] = (), needs_key: bool = True
     ) -> Callable[[HandlerT], HandlerT]:
         """Read."""
-        return self.add("GET", path, None, query=query, needs_key=needs_key, answer=answer)
+        return self.add("GET", path, None, query=query, needs_key=needs_key)
 
     def post(
-        self,
-        path: str,
-        body: type[Shape] | None = None,
-        *,
-        query: tuple[str, ...] = (),
-        answer: Any = None,
+        self, path: str, body: type[Shape] | None = None, *, query: tuple[str, ...] = ()
     ) -> Callable[[HandlerT], HandlerT]:
         """Create, change, or do."""
-        return self.add("POST", path, body, query=query, answer=answer)
+        return self.add("POST", path, body, query=query)
 
-    def upload(
-        self, path: str, form: Fields, *, answer: Any = None
-    ) -> Callable[[HandlerT], HandlerT]:
+    def upload(self, path: str, form: Fields) -> Callable[[HandlerT], HandlerT]:
         """Create from a form; the handler gets it unread, as `form`."""
 
         def keep(handler: HandlerT) -> HandlerT:
-            self.routes.append(Route("POST", path, handler, form=form, answer=answer))
+            self.routes.append(Route("POST", path, handler, form=form))
             return handler
 
         return keep
 
-    def delete(self, path: str, *, answer: Any = None) -> Callable[[HandlerT], HandlerT]:
+    def delete(self, path: str) -> Callable[[HandlerT], HandlerT]:
         """Remove."""
-        return self.add("DELETE", path, None, answer=answer)
+        return self.add("DELETE", path, None)
 
     def add(
         self,
@@ -165,12 +151,11 @@ class Router:
         *,
         query: tuple[str, ...] = (),
         needs_key: bool = True,
-        answer: Any = None,
     ) -> Callable[[HandlerT], HandlerT]:
         """Hang a handler on a path."""
 
         def keep(handler: HandlerT) -> HandlerT:
-            self.routes.append(Route(method, path, handler, body, needs_key, query, answer=answer))
+            self.routes.append(Route(method, path, handler, body, needs_key, query))
             return handler
 
         return keep

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agentstead.app import checks
 from agentstead.app.presence import read_presence
+from agentstead.app.rooms import egress_of
 from agentstead.clock import SystemClock
 from agentstead.errors import AgentsteadError, StoreFault
 from agentstead.providers.catalogue import Catalogue
@@ -22,7 +23,6 @@ from agentstead.store.pool import Database
 
 NOT_YET = (
     "web_fetch and web_search: accepted in an agent's tools, not offered to the model",
-    "network inside the sandbox: every request is answered with 403",
     "packages of an environment: kept, not installed; the model is told",
     "compaction: a conversation that no longer fits the model ends its turn",
 )
@@ -59,7 +59,7 @@ async def examine(settings: Settings) -> list[Finding]:
         data_directory(settings.data_dir),
         await database(settings),
         server(settings),
-        await sandbox(),
+        await sandbox(settings),
         *models(settings),
         prices(settings),
         judge(settings),
@@ -121,18 +121,20 @@ def server(settings: Settings) -> Finding:
     return Finding(Grade.OK, "server", f"runs at {held.url} (process {held.pid})")
 
 
-async def sandbox() -> Finding:
+async def sandbox(settings: Settings) -> Finding:
     """Start a sandbox for real, in a place of its own, and see whether it holds."""
     place = temporary_dir()
     try:
-        provider = Bubblewrap(place / "sandboxes", clock=SystemClock(), idle_seconds=60)
+        provider = Bubblewrap(
+            place / "sandboxes", clock=SystemClock(), idle_seconds=60, egress=egress_of(settings)
+        )
         probe = await provider.probe()
         await provider.close()
     except AgentsteadError as error:
         return Finding(Grade.FAILED, "sandbox", error.message, [])
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    what = f"{probe.provider}, {probe.mode}, limits by {probe.limits}"
+    what = f"{probe.provider}, {probe.mode}, limits by {probe.limits}, network {probe.network}"
     if not probe.ok:
         return Finding(Grade.FAILED, "sandbox", f"{what}: does not hold", probe.problems)
     return Finding(Grade.LACKING if probe.problems else Grade.OK, "sandbox", what, probe.problems)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentstead.harness import mounts
-from agentstead.harness.mounts import Skill
 from agentstead.harness.permission import BUILTINS, builtin_policy
 from agentstead.harness.thread import Item, Thread
 from agentstead.wire.environment import self_hosted
@@ -28,8 +27,7 @@ MARKS_WITHIN = 4
 SANDBOX_NOTE = """\
 You work in a sandbox of your own: a Linux system where you are the user `agent` without root \
 rights. Your working directory is /workspace; it and everything in it stays until the session ends. \
-/mnt/user and /tmp are writable too. Put what you want to hand over into /mnt/session/outputs. The \
-sandbox has no network: connections fail, and downloads are not possible."""
+/mnt/user and /tmp are writable too. Put what you want to hand over into /mnt/session/outputs."""
 
 WORKER_NOTE = """\
 Your tools bash, read, write, edit, glob and grep run on a machine of this environment's owner, not \
@@ -62,29 +60,30 @@ def build(
     environment: Mapping[str, Any] | None = None,
     servers: Sequence[Mapping[str, Any]] = (),
     mounted: Sequence[str] = (),
-    skilled: Sequence[Skill] = (),
+    *,
+    network: str = "",
 ) -> Prompt:
     """The request for a thread's next message; `builtins` are those the platform can offer.
 
     `servers`: the definitions of tools of MCP servers. `mounted`: the files that the model finds from
-    its first message on.
+    its first message on. `network`: what the sandbox reaches of it, in words.
     """
     written = (scribe or Scribe()).messages(thread.transcript)
     tools = [*offered_tools(thread.agent["tools"], builtins), *servers] or stand_ins(written)
     if tools:
         tools[-1] = {**tools[-1], "cache_control": CACHE}
     with_hands = any(builtin_policy(thread.agent["tools"], name) for name in builtins)
-    place = environment or {}
-    hints = [*place_notes(place), *mounts.at_start(mounted), *mounts.skills(skilled, place)]
-    notes = hints if with_hands else []
+    notes = []
+    if with_hands:
+        notes = [*place_notes(environment or {}, network), *mounts.at_start(mounted)]
     return Prompt(system(thread.agent, notes), written, tuple(tools))
 
 
-def place_notes(environment: Mapping[str, Any]) -> list[str]:
-    """Where the tools work."""
+def place_notes(environment: Mapping[str, Any], network: str) -> list[str]:
+    """Where the tools work, and what they reach from there."""
     if self_hosted(environment):
         return [WORKER_NOTE]
-    return [SANDBOX_NOTE, *missing_packages(environment)]
+    return [f"{SANDBOX_NOTE} {network}".strip(), *missing_packages(environment)]
 
 
 def missing_packages(environment: Mapping[str, Any]) -> list[str]:

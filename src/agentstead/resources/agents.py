@@ -7,29 +7,27 @@ with `version` given, an update of something newer is a Conflict and changes not
 from collections.abc import Mapping
 from typing import Any
 
-from agentstead.api.paging import Cursor, cursor, limit, page
+from agentstead.api.paging import BAD, Cursor, cursor, limit, page
 from agentstead.api.ports import Services
+from agentstead.api.query import instant
 from agentstead.api.router import Call, Router
 from agentstead.errors import Conflict, Invalid
 from agentstead.ids import AGENT
 from agentstead.providers.provider import Capabilities
 from agentstead.resources import rosters
 from agentstead.resources.agent_versions import agents, at_version, past
-from agentstead.resources.listing import LIMIT, LIMIT_MAX, newest_first
-from agentstead.resources.skills.chosen import chosen
-from agentstead.store.table import Filter, Write, moment, storable
+from agentstead.store.table import Filter, Slice, Table, Write, moment, storable
 from agentstead.wire import agent as wire
 from agentstead.wire.agent import AgentCreate, AgentUpdate, AwsRole, ModelConfig
-from agentstead.wire.answers.agent import Agent
-from agentstead.wire.answers.answer import Page
 from agentstead.wire.shape import patch_metadata
 from agentstead.wire.tool import check_tools
 
 router = Router("Agents")
+LIMIT, LIMIT_MAX = 20, 100
 VERSION_MAX = 2**31 - 1
 
 
-@router.post("/v1/agents", AgentCreate, answer=Agent)
+@router.post("/v1/agents", AgentCreate)
 async def create(call: Call, body: AgentCreate) -> Mapping[str, Any]:
     """Create an agent at version 1."""
     snapshot = {
@@ -39,7 +37,7 @@ async def create(call: Call, body: AgentCreate) -> Mapping[str, Any]:
         "system": body.system or None,
         "tools": wire.tools(body.tools),
         "mcp_servers": wire.servers(body.mcp_servers),
-        "skills": await chosen(call, body.skills),
+        "skills": skills(body.skills),
         "multiagent": None,
         "execution_identity": identity(body.execution_identity),
         "metadata": patch_metadata({}, body.metadata),
@@ -56,9 +54,7 @@ async def create(call: Call, body: AgentCreate) -> Mapping[str, Any]:
 
 
 @router.get(
-    "/v1/agents",
-    query=("created_at[gte]", "created_at[lte]", "include_archived", "limit", "page"),
-    answer=Page[Agent],
+    "/v1/agents", query=("created_at[gte]", "created_at[lte]", "include_archived", "limit", "page")
 )
 async def list_agents(call: Call) -> Mapping[str, Any]:
     """List agents, newest first, each at its latest version."""
@@ -73,7 +69,7 @@ async def list_agents(call: Call) -> Mapping[str, Any]:
     return await newest_first(call, agents, "agents", filters, wire.answer)
 
 
-@router.get("/v1/agents/{agent_id}", query=("version",), answer=Agent)
+@router.get("/v1/agents/{agent_id}", query=("version",))
 async def retrieve(call: Call, agent_id: str) -> Mapping[str, Any]:
     """Retrieve an agent, at its latest version or the one asked for."""
     version = call.query.number("version", 1, VERSION_MAX)
@@ -82,7 +78,7 @@ async def retrieve(call: Call, agent_id: str) -> Mapping[str, Any]:
     )
 
 
-@router.post("/v1/agents/{agent_id}", AgentUpdate, answer=Agent)
+@router.post("/v1/agents/{agent_id}", AgentUpdate)
 async def update(call: Call, agent_id: str, body: AgentUpdate) -> Mapping[str, Any]:
     """Change an agent: a new version when something really changes."""
     async with call.services.database.transaction() as tx:
@@ -95,9 +91,7 @@ async def update(call: Call, agent_id: str, body: AgentUpdate) -> Mapping[str, A
                 f"version: The agent is at version {row['version']}, not {body.version}; "
                 "read it again and repeat your change."
             )
-        given = "skills" in body.model_fields_set
-        skills = await chosen(call, body.skills) if given else None
-        snapshot = changed(call.services, row["body"], body, skills)
+        snapshot = changed(call.services, row["body"], body)
         check(snapshot)
         snapshot = await rosters.after_update(call, tx, row, snapshot, body)
         if snapshot != row["body"]:
@@ -107,14 +101,14 @@ async def update(call: Call, agent_id: str, body: AgentUpdate) -> Mapping[str, A
         return wire.answer(await agents.retrieve(tx, call.workspace_id, agent_id))
 
 
-@router.post("/v1/agents/{agent_id}/archive", answer=Agent)
+@router.post("/v1/agents/{agent_id}/archive")
 async def archive(call: Call, agent_id: str) -> Mapping[str, Any]:
     """Archive an agent: read-only from then on, and no new sessions."""
     async with call.services.database.transaction() as tx:
         return wire.answer(await agents.archive(call.write(tx), agent_id))
 
 
-@router.get("/v1/agents/{agent_id}/versions", query=("limit", "page"), answer=Page[Agent])
+@router.get("/v1/agents/{agent_id}/versions", query=("limit", "page"))
 async def versions(call: Call, agent_id: str) -> Mapping[str, Any]:
     """List all versions of an agent, newest first."""
     database = call.services.database
@@ -143,13 +137,8 @@ async def keep_version(
     )
 
 
-def changed(
-    services: Services,
-    stored: Mapping[str, Any],
-    body: AgentUpdate,
-    skills: list[dict[str, Any]] | None,
-) -> dict[str, Any]:
-    """The snapshot after an update; `skills`: the new ones, None keeps."""
+def changed(services: Services, stored: Mapping[str, Any], body: AgentUpdate) -> dict[str, Any]:
+    """The snapshot after an update."""
     given = body.given()
     after = dict(stored)
     for name in ("description", "system"):
@@ -163,8 +152,8 @@ def changed(
         after["tools"] = wire.tools(body.tools)
     if "mcp_servers" in given:
         after["mcp_servers"] = wire.servers(body.mcp_servers)
-    if skills is not None:
-        after["skills"] = skills
+    if "skills" in given:
+        after["skills"] = skills(body.skills)
     if "execution_identity" in given:
         after["execution_identity"] = identity(body.execution_identity)
     after["metadata"] = patch_metadata(stored["metadata"], body.metadata)
@@ -222,6 +211,15 @@ def named(path: str, message: str) -> str:
     return message if message.startswith(path) else f"{path}: {message}"
 
 
+def skills(given: Any) -> list[Any]:
+    """No skills yet."""
+    if given:
+        raise Invalid(
+            f'skills.0: Skills are not available on this server yet ("{given[0].skill_id}").'
+        )
+    return []
+
+
 def identity(given: Any) -> dict[str, Any]:
     """The platform's own account is the only one."""
     if isinstance(given, AwsRole):
@@ -229,3 +227,22 @@ def identity(given: Any) -> dict[str, Any]:
             'execution_identity.type: Only "service_account" is available on this server.'
         )
     return dict(wire.SERVICE_ACCOUNT)
+
+
+async def newest_first(
+    call: Call, table: Table, kind: str, filters: list[Filter], answer: Any
+) -> Mapping[str, Any]:
+    """A page of a plain noun, newest first."""
+    after = cursor(call.query, kind, "desc", (str, str))
+    part = Slice(limit(call.query, LIMIT, LIMIT_MAX), after=place(after) if after else None)
+    rows, more = await table.list(call.services.database, call.workspace_id, part, filters)
+    last = Cursor(kind, "desc", (rows[-1]["created_at"], rows[-1]["id"])) if more else None
+    return page([answer(row) for row in rows], last)
+
+
+def place(after: Cursor) -> tuple[float, str]:
+    """The row a cursor points at."""
+    try:
+        return instant(after.key[0]), after.key[1]
+    except ValueError:
+        raise Invalid(BAD) from None

@@ -6,12 +6,10 @@ from typing import Any
 from agentstead.api.router import Call, Router
 from agentstead.errors import Invalid
 from agentstead.ids import ENVIRONMENT
-from agentstead.resources.listing import newest_first
+from agentstead.resources.agents import newest_first
 from agentstead.store.table import Filter, Row, Table
 from agentstead.wire import environment as wire
 from agentstead.wire import extension
-from agentstead.wire.answers.answer import Deleted, Page
-from agentstead.wire.answers.environment import Environment
 from agentstead.wire.environment import BAD_METADATA, EnvironmentCreate, EnvironmentUpdate
 from agentstead.wire.shape import patch_metadata
 
@@ -29,7 +27,7 @@ END_KEYS = """
 """
 
 
-@router.post("/v1/environments", EnvironmentCreate, answer=Environment)
+@router.post("/v1/environments", EnvironmentCreate)
 async def create(call: Call, body: EnvironmentCreate) -> Mapping[str, Any]:
     """Create an environment."""
     check_scope(body.scope)
@@ -48,9 +46,7 @@ async def create(call: Call, body: EnvironmentCreate) -> Mapping[str, Any]:
         return wire.answer(await environments.retrieve(tx, call.workspace_id, str(values["id"])))
 
 
-@router.get(
-    "/v1/environments", query=("include_archived", "limit", "page"), answer=Page[Environment]
-)
+@router.get("/v1/environments", query=("include_archived", "limit", "page"))
 async def list_environments(call: Call) -> Mapping[str, Any]:
     """List environments, newest first."""
     hide = not call.query.flag("include_archived")
@@ -58,7 +54,7 @@ async def list_environments(call: Call) -> Mapping[str, Any]:
     return await newest_first(call, environments, "environments", filters, wire.answer)
 
 
-@router.get("/v1/environments/{environment_id}", answer=Environment)
+@router.get("/v1/environments/{environment_id}")
 async def retrieve(call: Call, environment_id: str) -> Mapping[str, Any]:
     """Retrieve an environment."""
     return wire.answer(
@@ -66,7 +62,7 @@ async def retrieve(call: Call, environment_id: str) -> Mapping[str, Any]:
     )
 
 
-@router.post("/v1/environments/{environment_id}", EnvironmentUpdate, answer=Environment)
+@router.post("/v1/environments/{environment_id}", EnvironmentUpdate)
 async def update(call: Call, environment_id: str, body: EnvironmentUpdate) -> Mapping[str, Any]:
     """Change an environment; sandboxes that exist are not touched."""
     async with call.services.database.transaction() as tx:
@@ -84,7 +80,7 @@ async def update(call: Call, environment_id: str, body: EnvironmentUpdate) -> Ma
         return wire.answer(await environments.retrieve(tx, call.workspace_id, environment_id))
 
 
-@router.post("/v1/environments/{environment_id}/archive", answer=Environment)
+@router.post("/v1/environments/{environment_id}/archive")
 async def archive(call: Call, environment_id: str) -> Mapping[str, Any]:
     """Archive an environment: no new sessions and no changes."""
     async with call.services.database.transaction() as tx:
@@ -93,7 +89,7 @@ async def archive(call: Call, environment_id: str) -> Mapping[str, Any]:
         return wire.answer(row)
 
 
-@router.delete("/v1/environments/{environment_id}", answer=Deleted)
+@router.delete("/v1/environments/{environment_id}")
 async def delete(call: Call, environment_id: str) -> Mapping[str, Any]:
     """Delete an environment; sessions made with it go on."""
     async with call.services.database.transaction() as tx:

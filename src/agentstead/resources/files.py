@@ -20,8 +20,6 @@ from agentstead.store.blobs import Body
 from agentstead.store.files import NewFile, files
 from agentstead.store.table import Filter, Row, Slice
 from agentstead.wire import file as wire
-from agentstead.wire.answers.answer import Deleted
-from agentstead.wire.answers.file import File, FilePage
 
 router = Router("Files")
 
@@ -42,7 +40,7 @@ FORM = Fields(
 )
 
 
-@router.upload("/v1/files", FORM, answer=File)
+@router.upload("/v1/files", FORM)
 async def upload(call: Call, form: Form) -> Mapping[str, Any]:
     """Upload a file."""
     blobs, blob_id = call.services.blobs, call.services.ids.new(BLOB)
@@ -122,11 +120,7 @@ class Upload:
         )
 
 
-@router.get(
-    "/v1/files",
-    query=("ids[]", "scope_id", "limit", "page", "before_id", "after_id"),
-    answer=FilePage,
-)
+@router.get("/v1/files", query=("ids[]", "scope_id", "limit", "page", "before_id", "after_id"))
 async def list_files(call: Call) -> Mapping[str, Any]:
     """List files, newest first; those of one session with `scope_id`."""
     filters = []
@@ -197,14 +191,14 @@ def listed(call: Call, rows: list[Row], last: Cursor | None, *, more: bool) -> d
     return found
 
 
-@router.get("/v1/files/{file_id}", answer=File)
+@router.get("/v1/files/{file_id}")
 async def retrieve(call: Call, file_id: str) -> Mapping[str, Any]:
     """Retrieve what is known of a file."""
     row = await files.retrieve(call.services.database, call.workspace_id, file_id)
     return wire.answer(row, legacy=LEGACY in call.betas)
 
 
-@router.get("/v1/files/{file_id}/content", answer=Download)
+@router.get("/v1/files/{file_id}/content")
 async def content(call: Call, file_id: str) -> Download:
     """Download a file; one range of it when asked for."""
     row = await files.retrieve(call.services.database, call.workspace_id, file_id)
@@ -227,7 +221,7 @@ async def content(call: Call, file_id: str) -> Download:
     )
 
 
-@router.delete("/v1/files/{file_id}", answer=Deleted)
+@router.delete("/v1/files/{file_id}")
 async def delete(call: Call, file_id: str) -> Mapping[str, Any]:
     """Delete a file; sessions keep their copies."""
     async with call.services.database.transaction() as tx:

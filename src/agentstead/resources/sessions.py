@@ -19,15 +19,11 @@ from agentstead.resources.content_files import check_files
 from agentstead.resources.environments import environments
 from agentstead.resources.session_list import list_sessions
 from agentstead.resources.session_resources import attached, check_alive, rules_of
-from agentstead.resources.skills.chosen import chosen
-from agentstead.resources.skills.kept import keep_skills, skill_copies
 from agentstead.store.table import Row
 from agentstead.wire import agent as wire_agent
 from agentstead.wire import environment as wire_environment
 from agentstead.wire import multiagent as wire_multiagent
 from agentstead.wire import session as wire
-from agentstead.wire.answers.answer import Deleted, PageBothWays
-from agentstead.wire.answers.session import Session
 from agentstead.wire.content import DocumentBlock, FileSource
 from agentstead.wire.events.params import Param, UserDefineOutcome, UserMessage
 from agentstead.wire.events.stored import Event
@@ -48,7 +44,7 @@ FILTERS = (
 )  # fmt: skip
 
 
-@router.post("/v1/sessions", SessionCreate, answer=Session)
+@router.post("/v1/sessions", SessionCreate)
 async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
     """Create a session; with initial events it starts to work at once."""
     agent = await resolve_agent(call, body.agent)
@@ -58,7 +54,6 @@ async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
         session_budget.check_priced(
             call.services.catalogue, agent, call.services.settings.judge_model
         )
-    copies = await skill_copies(call, agent["skills"])
     resources = body.resources or ()
     check_resources(resources, rules_of(call, environment["config"]["type"]))
     incoming = await initial(call, body.initial_events or ())
@@ -80,23 +75,22 @@ async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
         incoming=incoming,
         budget=None if body.budget is None else body.budget.as_sent(),
     )
-    await keep_skills(call, session_id, copies)
     await call.services.log.create(new)
     # Not read again: once it is written, nothing may make the client believe that it is not.
     return wire.answer(fresh(new), call.now)
 
 
-router.get("/v1/sessions", query=FILTERS, answer=PageBothWays[Session])(list_sessions)
+router.get("/v1/sessions", query=FILTERS)(list_sessions)
 
 
-@router.get("/v1/sessions/{session_id}", answer=Session)
+@router.get("/v1/sessions/{session_id}")
 async def retrieve(call: Call, session_id: str) -> Mapping[str, Any]:
     """Retrieve a session."""
     row = await call.services.log.retrieve(call.workspace_id, session_id)
     return wire.answer(row, call.services.clock.now())
 
 
-@router.post("/v1/sessions/{session_id}", SessionUpdate, answer=Session)
+@router.post("/v1/sessions/{session_id}", SessionUpdate)
 async def update(call: Call, session_id: str, body: SessionUpdate) -> Mapping[str, Any]:
     """Change title, metadata, budget, or the agent's tools and servers for the turns to come."""
     given = body.given()
@@ -129,7 +123,7 @@ async def update(call: Call, session_id: str, body: SessionUpdate) -> Mapping[st
     return wire.answer(row, call.services.clock.now())
 
 
-@router.post("/v1/sessions/{session_id}/archive", answer=Session)
+@router.post("/v1/sessions/{session_id}/archive")
 async def archive(call: Call, session_id: str) -> Mapping[str, Any]:
     """Archive a session: it ends, its history stays."""
 
@@ -156,7 +150,7 @@ async def archive(call: Call, session_id: str) -> Mapping[str, Any]:
     return wire.answer(row, call.services.clock.now())
 
 
-@router.delete("/v1/sessions/{session_id}", answer=Deleted)
+@router.delete("/v1/sessions/{session_id}")
 async def delete(call: Call, session_id: str) -> Mapping[str, Any]:
     """Delete a session and everything of it."""
 
@@ -262,14 +256,12 @@ async def resolve_agent(
         )
     snapshot = wire_agent.session_agent(wire_agent.answer(row))
     if isinstance(given, AgentWithOverrides):
-        return await overridden(call, snapshot, given)
+        return overridden(call, snapshot, given)
     agents.known_model(call.services, snapshot["model"]["id"])
     return snapshot
 
 
-async def overridden(
-    call: Call, snapshot: Mapping[str, Any], body: AgentWithOverrides
-) -> dict[str, Any]:
+def overridden(call: Call, snapshot: Mapping[str, Any], body: AgentWithOverrides) -> dict[str, Any]:
     """A snapshot with its overrides, checked as a whole."""
     given, agent = body.given(), dict(snapshot)
     try:
@@ -284,7 +276,7 @@ async def overridden(
         if "mcp_servers" in given:
             agent["mcp_servers"] = wire_agent.servers(body.mcp_servers)
         if "skills" in given:
-            agent["skills"] = await chosen(call, body.skills)
+            agent["skills"] = agents.skills(body.skills)
         check_tools(agent["tools"], agent["mcp_servers"], agent["skills"])
     except Invalid as error:
         raise Invalid(f"agent.{error.message}", code=error.code) from None

@@ -19,6 +19,8 @@ from typing import Any
 from agentstead.clock import Clock
 from agentstead.errors import SandboxFault
 from agentstead.sandbox import ending, link
+from agentstead.sandbox.managers import PackageHosts
+from agentstead.sandbox.network import Egress, proxy_config
 from agentstead.sandbox.outputs import look, opened
 from agentstead.sandbox.probing import Look, examine
 from agentstead.sandbox.sandbox import Outcome, Output, Probe, SandboxSpec
@@ -40,16 +42,29 @@ LATE_SECONDS = 10.0
 class Bubblewrap:
     """The sandboxes below one folder, `<data_dir>/sandboxes`."""
 
-    def __init__(self, root: Path, *, clock: Clock, idle_seconds: float = 3600.0) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        clock: Clock,
+        idle_seconds: float = 3600.0,
+        egress: Egress | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self.root = root.absolute()
+        self.egress = egress
+        """How sandboxes reach the network; None: none of them does."""
+        self._env = dict(env or {})
         self._clock = clock
         self._idle_seconds = idle_seconds
+        self._managers = PackageHosts()
         self._starting: dict[str, asyncio.Task[None]] = {}
         self._limits = ""
 
     async def probe(self) -> Probe:
         """Start one for real and look whether it holds."""
-        look = Look(self._program(), os.geteuid() == 0)
+        words = self.egress.words if self.egress else "none"
+        look = Look(self._program(), os.geteuid() == 0, words)
         return await examine(self, look, lambda: self._limits)
 
     async def call(
@@ -206,7 +221,8 @@ class Bubblewrap:
             "idle_seconds": self._idle_seconds,
             "limits": asdict(spec.limits),
             "mounts": [asdict(mount) for mount in spec.mounts],
-            "env": dict(spec.env),
+            "env": {**self._env, **spec.env},
+            "network": await proxy_config(spec.network, self.egress, self._managers),
             "bwrap": program,
             "libraries": libraries,
         }

@@ -5,10 +5,9 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from agentstead.errors import SandboxFault
-from agentstead.sandbox.sandbox import Limits, Probe, Sandbox, SandboxSpec
+from agentstead.sandbox.sandbox import Limits, Network, Probe, Sandbox, SandboxSpec
 from agentstead.sandbox.supervisor.launch import PYTHON, seccomp_file
 
 CHECKS = r"""
@@ -36,6 +35,24 @@ if int(status["CapEff"], 16) or int(status["CapBnd"], 16):
     bad.append("there are capabilities inside")
 if status["NoNewPrivs"].strip() != "1" or status["Seccomp"].strip() != "2":
     bad.append("the system-call filter or no-new-privileges is missing")
+print(json.dumps(bad))
+"""
+NETWORK_CHECKS = r"""
+import json, socket
+bad = []
+with socket.create_connection(("127.0.0.1", 3128), 10) as proxy:
+    proxy.sendall(b"GET http://probe.invalid/ HTTP/1.1\r\nHost: probe.invalid\r\n\r\n")
+    answer = b""
+    while data := proxy.recv(65536):
+        answer += data
+if not answer.startswith(b"HTTP/1.1 403 "):
+    bad.append("the proxy does not answer as it should: " + answer[:200].decode("latin-1"))
+for address in (("203.0.113.1", 80), ("169.254.169.254", 80)):
+    try:
+        socket.create_connection(address, 2).close()
+        bad.append("an address can be reached past the proxy: " + address[0])
+    except OSError:
+        pass
 print(json.dumps(bad))
 """
 REMEDIES = (
@@ -77,6 +94,8 @@ class Look:
 
     program: tuple[str, list[str]]
     root: bool
+    network: str
+    """What kind of network sandboxes have; `none`."""
 
 
 async def examine(sandbox: Sandbox, look: Look, limits: Callable[[], str]) -> Probe:
@@ -84,7 +103,7 @@ async def examine(sandbox: Sandbox, look: Look, limits: Callable[[], str]) -> Pr
     mode = "root: one host user per session" if look.root else "user: every session as this user"
     problems = missing(look.program[0])
     if problems:
-        return Probe(False, "bubblewrap", mode, "unknown", tuple(problems))
+        return Probe(False, "bubblewrap", mode, "unknown", problems=tuple(problems))
     probe_id = f"probe-{os.getpid()}-{id(sandbox):x}"
     try:
         problems = await _try_out(sandbox, probe_id)
@@ -95,17 +114,20 @@ async def examine(sandbox: Sandbox, look: Look, limits: Callable[[], str]) -> Pr
     ok, kind = not problems, limits() or "unknown"
     if kind.startswith("rlimits"):
         problems.append(DEGRADED)
-    return Probe(ok, "bubblewrap", mode, f"{kind}; disk is measured", tuple(problems))
+    return Probe(ok, "bubblewrap", mode, f"{kind}; disk is measured", look.network, tuple(problems))
 
 
 async def _try_out(sandbox: Sandbox, probe_id: str) -> list[str]:
-    spec = SandboxSpec(Limits(call_seconds=20.0))
-    command = {"command": f"{PYTHON} -I -S - <<'END_OF_CHECKS'\n{CHECKS}\nEND_OF_CHECKS"}
-    outcome = await sandbox.call(probe_id, spec, "probe", "bash", command)
-    text = str(outcome.content[0].get("text", ""))
-    if outcome.is_error:
-        return [f"The checks inside the sandbox failed: {text}"]
-    found: list[Any] = json.loads(text)
+    # a list without a host: the proxy works when it says so itself
+    spec = SandboxSpec(Limits(call_seconds=20.0), network=Network("limited"))
+    found: list[str] = []
+    for call_id, checks in (("probe", CHECKS), ("network", NETWORK_CHECKS)):
+        command = {"command": f"{PYTHON} -I -S - <<'END_OF_CHECKS'\n{checks}\nEND_OF_CHECKS"}
+        outcome = await sandbox.call(probe_id, spec, call_id, "bash", command)
+        text = str(outcome.content[0].get("text", ""))
+        if outcome.is_error:
+            return [f"The checks inside the sandbox failed: {text}"]
+        found += json.loads(text)
     return [f"A sandbox does not hold here: {item}." for item in found]
 
 

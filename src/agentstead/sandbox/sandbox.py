@@ -56,14 +56,27 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Network:
+    """What a sandbox may reach over HTTP and HTTPS; there is nothing else of a network in it."""
+
+    mode: str = "none"
+    """none | limited | unrestricted"""
+    hosts: tuple[str, ...] = ()
+    """Where it is limited: names, and `*.x` for every name below x."""
+    package_managers: bool = False
+    """Where it is limited: the hosts of the package managers too."""
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxSpec:
-    """What a sandbox is made of."""
+    """What a sandbox is made of. It holds for one that is started; one that runs stays as it is."""
 
     limits: Limits = Limits()
     mounts: tuple[Mount, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     uploads: tuple[Upload, ...] = ()
     """In place before each call; unlike mounts they may change while the sandbox runs."""
+    network: Network = Network()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +102,8 @@ class Probe:
     """e.g. `root: one host uid per session` or `user: shared host uid`"""
     limits: str
     """cgroup2 | cgroup1 | rlimits (degraded)"""
+    network: str = "none"
+    """What the network of sandboxes is, at most."""
     problems: tuple[str, ...] = ()
     """What is wrong and what to do about it, one sentence each."""
 

@@ -96,6 +96,12 @@ class Metrics:
             buckets=SECONDS_BUCKETS,
             registry=self.registry,
         )
+        self.egress_requests = self._counter(
+            names.EGRESS, "Requests of sandboxes to the network.", "decision", "reason"
+        )
+        self.egress_bytes = self._counter(
+            names.EGRESS_BYTES, "Bytes between sandboxes and the network.", "direction"
+        )
         self.subscribers = self._gauge(names.SUBSCRIBERS, "Open event streams.")
         self.oldest_due = self._gauge(names.OLDEST_DUE, "Longest wait of a due session.")
         self.work_items = self._gauge(names.WORK_ITEMS, "Live work items.", "state")
@@ -131,6 +137,15 @@ class Metrics:
     def mcp_called(self, outcome: str) -> None:
         """Count a call of an MCP server's tool."""
         self.mcp_calls.labels(outcome).inc()
+
+    def egress(self, decision: str, reason: str, count: int) -> None:
+        """Count what sandboxes asked of the network."""
+        self.egress_requests.labels(decision, reason).inc(count)
+
+    def moved(self, sent: int, received: int) -> None:
+        """Count bytes between sandboxes and the network."""
+        self.egress_bytes.labels("sent").inc(sent)
+        self.egress_bytes.labels("received").inc(received)
 
     def appended(self, events: Iterable[Appendable]) -> None:
         """Count events just appended, and what they say of model requests and tool calls."""

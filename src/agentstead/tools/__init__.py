@@ -16,7 +16,7 @@ TOOLS: Mapping[str, str] = {
 """Every tool there is, in the order in which a model is offered them."""
 OFFERED = tuple(TOOLS)
 NOT_YET: Mapping[str, str] = {
-    "web_fetch": "web_fetch is not available yet: sandboxes and tools have no network in this version.",
+    "web_fetch": "web_fetch is not available yet in this version; a sandbox with a network can fetch with curl.",
     "web_search": "web_search is not available yet: no search provider can be connected in this version.",
 }
 """Tools that may be named in an agent and are not offered to its model, and why."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from agentstead.addresses import NUMBER
+from agentstead.addresses import NUMBER, listed
 from agentstead.errors import Invalid
 from agentstead.wire.extension import EnvironmentExtension
 from agentstead.wire.shape import MetadataPatch, Name, OneOf, Shape, Text
@@ -194,10 +194,7 @@ def _check(config: Mapping[str, Any]) -> None:
 
 def allows(hosts: Sequence[str], host: str) -> bool:
     """Whether a list of hosts, which may begin with `*.`, holds this one."""
-    for allowed in (one.lower() for one in hosts):
-        if host == allowed or (allowed.startswith("*.") and host.endswith(allowed[1:])):
-            return True
-    return False
+    return listed(hosts, host)
 
 
 def answer(row: Mapping[str, Any]) -> dict[str, Any]:

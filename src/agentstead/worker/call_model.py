@@ -37,6 +37,7 @@ from agentstead.worker import judge, server_tools
 from agentstead.worker.file_blocks import with_content
 from agentstead.worker.judge import Proposed, Ruling
 from agentstead.worker.load import tool_texts
+from agentstead.worker.network import network_note
 from agentstead.worker.world import Model, World
 
 TOOL_USES = {
@@ -118,7 +119,7 @@ def model_request(answer: "Answer", model: Model, scribe: Scribe | None) -> Mode
         state.environment,
         servers,
         state.mounted,
-        state.skills,
+        network=network_note(state.environment, networked=world.networked),
     )
     config = thread.agent["model"]
     effort = (config.get("effort") or {}).get("type")

@@ -13,13 +13,11 @@ from agentstead.api.query import instant
 from agentstead.api.router import Call, Router
 from agentstead.clock import rfc3339
 from agentstead.errors import Conflict, Invalid, NotFound
-from agentstead.resources.listing import newest_first
+from agentstead.resources.agents import newest_first
 from agentstead.resources.vaults.auth import Auth, AuthUpdate
 from agentstead.resources.vaults.kept import Future, Kept, changed, kept
 from agentstead.store.seal import Seal
 from agentstead.store.table import Asks, Filter, Row, Table, Write, moment
-from agentstead.wire.answers.answer import Deleted, Page
-from agentstead.wire.answers.vault import Credential
 from agentstead.wire.shape import Metadata, MetadataPatch, Shape, patch_metadata, printable
 
 router = Router("Vaults")
@@ -51,7 +49,7 @@ class CredentialUpdate(Shape):
     metadata: MetadataPatch | None = None
 
 
-@router.post(PATH, CredentialCreate, answer=Credential)
+@router.post(PATH, CredentialCreate)
 async def create(call: Call, vault_id: str, body: CredentialCreate) -> Mapping[str, Any]:
     """Create a credential. It is not tried out."""
     auth = kept(body.auth, future(call.now))
@@ -74,7 +72,7 @@ async def create(call: Call, vault_id: str, body: CredentialCreate) -> Mapping[s
         return answer(await find(tx, call.workspace_id, vault_id, credential_id))
 
 
-@router.get(PATH, query=("include_archived", "limit", "page"), answer=Page[Credential])
+@router.get(PATH, query=("include_archived", "limit", "page"))
 async def list_credentials(call: Call, vault_id: str) -> Mapping[str, Any]:
     """List a vault's credentials, newest first."""
     await check_vault(call.services.database, call.workspace_id, vault_id)
@@ -84,14 +82,14 @@ async def list_credentials(call: Call, vault_id: str) -> Mapping[str, Any]:
     return await newest_first(call, credentials, f"credentials:{vault_id}", filters, answer)
 
 
-@router.get(ONE, answer=Credential)
+@router.get(ONE)
 async def retrieve(call: Call, vault_id: str, credential_id: str) -> Mapping[str, Any]:
     """Retrieve a credential; never its secrets."""
     found = await find(call.services.database, call.workspace_id, vault_id, credential_id)
     return answer(found)
 
 
-@router.post(ONE, CredentialUpdate, answer=Credential)
+@router.post(ONE, CredentialUpdate)
 async def update(
     call: Call, vault_id: str, credential_id: str, body: CredentialUpdate
 ) -> Mapping[str, Any]:
@@ -116,7 +114,7 @@ async def update(
         return answer(await find(tx, call.workspace_id, vault_id, credential_id))
 
 
-@router.post(ONE + "/archive", answer=Credential)
+@router.post(ONE + "/archive")
 async def archive(call: Call, vault_id: str, credential_id: str) -> Mapping[str, Any]:
     """Archive a credential: its secrets are gone for good, its place is free."""
     async with call.services.database.transaction() as tx:
@@ -127,7 +125,7 @@ async def archive(call: Call, vault_id: str, credential_id: str) -> Mapping[str,
         return answer(await find(tx, call.workspace_id, vault_id, credential_id))
 
 
-@router.delete(ONE, answer=Deleted)
+@router.delete(ONE)
 async def delete(call: Call, vault_id: str, credential_id: str) -> Mapping[str, Any]:
     """Delete a credential."""
     async with call.services.database.transaction() as tx:

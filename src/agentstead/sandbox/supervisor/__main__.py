@@ -81,6 +81,7 @@ def start(place: Place, config: dict[str, Any]) -> Supervisor:
         "processes_max": 0 if "pids" in control.groups else config["limits"]["processes_max"],
         "memory_bytes": 0 if "memory" in control.groups else config["limits"]["memory_bytes"],
         "note": AGAIN if meta.get("starts") else "",
+        "network": bool(config.get("network")),
     }
     supervisor.tell_runner(first)
     if not supervisor.wait_ready(READY_SECONDS):

@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentstead.sandbox.supervisor.frames import Frames, FrameTooLarge, pack
+from agentstead.sandbox.supervisor.gate import Gate
 from agentstead.sandbox.supervisor.journal import Journal
 from agentstead.sandbox.supervisor.launch import Launched
 from agentstead.sandbox.supervisor.limits import Control
 from agentstead.sandbox.supervisor.outcomes import CANCELLED, answer, failure
 from agentstead.sandbox.supervisor.place import SOCKET, Place
+from agentstead.sandbox.supervisor.spool import Spool
 from agentstead.sandbox.supervisor.watch import Watch
 
 LOG_BYTES = 8192
@@ -68,6 +70,7 @@ class Supervisor:
         self.journal = Journal(place.journal)
         self.watch = Watch(place, control, self.limits, launched.pid)
         self.selector = selectors.DefaultSelector()
+        self.gate = self._gate(config)
         self.runner_frames = Frames()
         self.calls: dict[str, Call] = {}
         self.bash_queue: deque[Call] = deque()
@@ -78,6 +81,18 @@ class Supervisor:
         self.selector.register(launched.channel, selectors.EVENT_READ, self._from_runner)
         self.selector.register(launched.log, selectors.EVENT_READ, self._read_log)
 
+    def _gate(self, config: dict[str, Any]) -> Gate | None:
+        """The way out, where the sandbox has a network."""
+        if not config.get("network"):
+            return None
+        uid = self.place.meta().get("uid", 0)
+        spool = Spool(self.place.root, self.place.sandbox_id)
+        return Gate(config["network"], uid, self.control, self.selector, spool, self._call_now)
+
+    def _call_now(self) -> str:
+        """The call that the network is used for, as far as one can tell: only bash can use it."""
+        return self.bash_running.id if self.bash_running is not None else ""
+
     def wait_ready(self, seconds: float) -> bool:
         """Whether the runner reports in time."""
         until = time.monotonic() + seconds
@@ -87,10 +102,15 @@ class Supervisor:
                 if key.fileobj is not self.launched.channel:
                     self._read_log()
                     continue
+                handed: list[int] = []
                 try:
-                    data = self.launched.channel.recv(1 << 16)
+                    data, handed, _, _ = socket.recv_fds(
+                        self.launched.channel, 1 << 16, 1, socket.MSG_CMSG_CLOEXEC
+                    )
                 except OSError:
                     data = b""
+                if handed and self.gate is not None:
+                    self.gate.open(socket.socket(fileno=handed[0]))
                 if not data:
                     self._last_words()
                     return False
@@ -143,6 +163,8 @@ class Supervisor:
     def end(self) -> None:
         """Kill the sandbox and give back what it used."""
         (self.place.path / SOCKET).unlink(missing_ok=True)
+        if self.gate is not None:
+            self.gate.end()
         try:
             os.kill(self.launched.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -277,6 +299,8 @@ class Supervisor:
         )
 
     def _conclude(self, call: Call, outcome: dict[str, Any], *, write: bool = True) -> None:
+        if self.gate is not None:
+            self.gate.drain()  # what it decided during this call belongs to this call
         if write:
             self._finish(call.id, outcome)
         self.calls.pop(call.id, None)
@@ -379,6 +403,8 @@ class Supervisor:
 
     def _tick(self) -> None:
         now = time.monotonic()
+        if self.gate is not None:
+            self.gate.drain()
         for call in self.calls.values():
             if call.deadline and now > call.deadline + BACKSTOP_SECONDS:
                 self._lost("the sandbox stopped answering")

@@ -33,6 +33,11 @@ class Control:
         for folder in set(self.groups.values()):
             (folder / "cgroup.procs").write_text(str(os.getpid()))
 
+    def add(self, pid: int) -> None:
+        """Let a process outside of the sandbox count as part of it."""
+        for folder in set(self.groups.values()):
+            (folder / "cgroup.procs").write_text(str(pid))
+
     def oom_kills(self) -> int:
         """How many processes were killed for want of memory."""
         folder = self.groups.get("memory")

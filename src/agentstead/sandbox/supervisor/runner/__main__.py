@@ -21,7 +21,7 @@ if __name__ == "__main__":
     sys.path.insert(0, "/run/agentstead")
 
 from agentstead.sandbox.supervisor.frames import Frames, pack
-from agentstead.sandbox.supervisor.runner import files, processes, search
+from agentstead.sandbox.supervisor.runner import files, outlet, processes, search
 from agentstead.sandbox.supervisor.runner.refusal import Refusal
 from agentstead.sandbox.supervisor.runner.shell import Shell, environment, signal_name
 
@@ -64,9 +64,12 @@ class Runner:
         self.shell = Shell(self.selector, environment(first["env"]), first["output_bytes"])
         self.note = first["note"]
         processes.limit(first["processes_max"], first["memory_bytes"])
-        self.refusal = Refusal(self.selector)
+        self.refusal = None if first["network"] else Refusal(self.selector)
         self.selector.register(channel, selectors.EVENT_READ, self._receive)
-        self.channel.sendall(pack({"ready": True}))
+        if first["network"]:
+            outlet.hand_over(channel, pack({"ready": True}))
+        else:
+            self.channel.sendall(pack({"ready": True}))
 
     def run(self) -> None:
         """Serve until the supervisor goes."""
@@ -139,7 +142,8 @@ class Runner:
     def _be_job(self, message: dict[str, Any], pipe: int) -> None:
         try:
             self.channel.close()
-            self.refusal.forget()
+            if self.refusal is not None:
+                self.refusal.forget()
             processes.become_tool()
             try:
                 content, failed = VERBS[message["tool"]](message["input"]), False
@@ -239,13 +243,14 @@ class Runner:
         deadlines = [job.deadline for job in self.jobs.values() if not job.late]
         if self.bash is not None:
             deadlines.append(self.bash_deadline)
-        refusal = self.refusal.next_deadline()
+        refusal = self.refusal.next_deadline() if self.refusal is not None else None
         if refusal is not None:
             deadlines.append(refusal)
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
     def _expire(self, now: float) -> None:
-        self.refusal.expire(now)
+        if self.refusal is not None:
+            self.refusal.expire(now)
         for job in self.jobs.values():
             if job.deadline <= now and not job.late:
                 job.late = True

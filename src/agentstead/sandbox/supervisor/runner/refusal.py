@@ -6,7 +6,8 @@ import selectors
 import socket
 import time
 
-ADDRESS = ("127.0.0.1", 3128)
+from agentstead.sandbox.supervisor.runner.outlet import ADDRESS
+
 CONNECTIONS_MAX = 64
 HEAD_BYTES_MAX = 64 << 10
 PATIENCE_SECONDS = 5.0

@@ -216,6 +216,15 @@ def environment(extra: dict[str, Any]) -> dict[str, str]:
         "TMPDIR": "/tmp",
         "PAGER": "cat",
         "GIT_PAGER": "cat",
+        "GIT_TERMINAL_PROMPT": "0",
+        # what is installed goes to the user's own folders; caches stay out of the workspace
+        "XDG_CACHE_HOME": "/tmp/.cache",
+        "PIP_BREAK_SYSTEM_PACKAGES": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "NPM_CONFIG_PREFIX": "/workspace/.local",
+        "NPM_CONFIG_CACHE": "/tmp/.npm",
+        "NPM_CONFIG_UPDATE_NOTIFIER": "false",
+        "NODE_USE_ENV_PROXY": "1",
     }
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         env[name] = env[name.lower()] = proxy

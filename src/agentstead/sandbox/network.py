@@ -1,0 +1,78 @@
+"""The operator's side of a sandbox's network: what holds for every sandbox of this platform, and the
+configuration of an egress proxy that comes of it together with what one environment allows."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from agentstead.sandbox.managers import PackageHosts
+from agentstead.sandbox.sandbox import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one sandbox may use of its proxy."""
+
+    connections_max: int = 64
+    idle_seconds: float = 300.0
+    head_bytes_max: int = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """What the operator decides."""
+
+    ports: tuple[int, ...] = (80, 443)
+    openings: tuple[str, ...] = ()
+    """Addresses beyond the public internet that sandboxes may reach, with a port or without."""
+    denied: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Names with an address of the operator's choosing."""
+    upstream: str = ""
+    """The URL of a proxy that everything public goes through."""
+    package_hosts: tuple[str, ...] = ()
+    """Beside those that the installed package managers name."""
+    bytes_per_hour_max: int = 10 << 30
+    bounds: Bounds = Bounds()
+
+    @property
+    def words(self) -> str:
+        """For a person: what kind of network this is."""
+        through = ", through the operator's proxy" if self.upstream else ""
+        opened = f", and {', '.join(self.openings)}" if self.openings else ""
+        return f"filtered: HTTP and HTTPS to public hosts{opened}{through}"
+
+
+async def proxy_config(
+    network: Network, egress: Egress | None, managers: PackageHosts
+) -> dict[str, Any] | None:
+    """What a supervisor needs to give a sandbox its network; None: it has none."""
+    if egress is None or network.mode == "none":
+        return None
+    hosts = list(network.hosts)
+    if network.package_managers:
+        hosts += [*egress.package_hosts, *await managers.hosts()]
+    return {
+        "policy": {
+            "mode": network.mode,
+            "hosts": list(dict.fromkeys(hosts)),
+            "denied": list(egress.denied),
+            "ports": list(egress.ports),
+            "openings": list(egress.openings),
+            "names": dict(egress.names),
+        },
+        "bounds": asdict(egress.bounds),
+        "bytes_max": egress.bytes_per_hour_max,
+        "upstream": egress.upstream,
+        "libraries": _libraries(),
+    }
+
+
+def _libraries() -> str:
+    """The folder that h11 lies in: the proxy is started without any path but its own."""
+    spec = find_spec("h11")
+    assert spec is not None
+    assert spec.origin is not None
+    return str(Path(spec.origin).parent.parent)
