@@ -102,7 +102,10 @@ async def test_a_token_is_for_repositories_and_never_kept(
 ) -> None:
     resources = client.beta.sessions.resources
     await attach(server, session, a_file(1), REPOSITORY)
-    for wrong, said in (("sesrsc_1", "Only a github_repository"), ("sesrsc_repo", "sealed")):
+    for wrong, said in (
+        ("sesrsc_1", "Only a github_repository"),
+        ("sesrsc_repo", "Tokens of repositories"),
+    ):
         with pytest.raises(anthropic.BadRequestError, match=said) as refused:
             await resources.update(
                 wrong, session_id=session.id, authorization_token="ghp_verysecret"

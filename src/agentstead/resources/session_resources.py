@@ -71,7 +71,7 @@ async def update(
     call: Call,
     session_id: str,
     resource_id: str,
-    body: ResourceUpdate,  # noqa: ARG001  refused whatever it is, until it can be kept sealed
+    body: ResourceUpdate,  # noqa: ARG001  refused whatever it is, until something uses it
 ) -> Mapping[str, Any]:
     """Replace the token of a repository."""
     row = await call.services.log.retrieve(call.workspace_id, session_id)
@@ -150,10 +150,10 @@ def unavailable(one: Resource, path: str) -> Invalid:
 
 
 def refused_token(path: str) -> Invalid:
-    """A secret is kept sealed or not at all."""
+    """No secret is kept that nothing uses."""
     return Invalid(
-        f"{path}authorization_token: Tokens of repositories are refused: this server cannot keep "
-        "them sealed yet."
+        f"{path}authorization_token: Tokens of repositories are refused: cloning repositories is "
+        "not available here yet, and no secret is kept without a use."
     )
 
 

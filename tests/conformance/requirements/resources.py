@@ -30,7 +30,7 @@ REQUIREMENTS = {
     ),
     "token": Requirement(
         "wire §6.1, §6.2",
-        "Only a repository has a token; none is shown, and none is kept that cannot be sealed.",
+        "Only a repository has a token; none is shown, and none is kept that nothing uses.",
         OWN,
     ),
     "unknown": Requirement("wire §6.2", "An unknown resource is a 404."),
