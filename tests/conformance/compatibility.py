@@ -31,7 +31,8 @@ def versions() -> Iterator[str]:
     names = [f"Python {one}" for one in (places.INSTALLED, *places.PYTHON)]
     yield from head("The conformance script", "step", "", *names, f"TypeScript {places.TYPESCRIPT}")
     for number, what in places.STEPS.items():
-        yield f"| {number} | {what} |{' passes |' * (len(names) + 1)}"
+        last = "not driven" if number == 12 else "passes"
+        yield f"| {number} | {what} |{' passes |' * len(names)} {last} |"
 
 
 def form(verb: str | None, path: str) -> tuple[str | None, str]:

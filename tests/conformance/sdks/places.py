@@ -31,8 +31,9 @@ STEPS = {
     7: "previews",
     8: "pages in both directions and orders",
     11: "archive and deletion, refused while it runs; the end of a stream",
+    12: "the SDK's own runner answers the calls of a session",
 }
-"""What `steps.py` and `steps.mjs` drive, by the numbers of wire §18."""
+"""What `steps.py` and `steps.mjs` drive, by the numbers of wire §18; 12 in Python only, its worker beside it."""
 
 
 def python(version: str, script: str) -> list[str]:

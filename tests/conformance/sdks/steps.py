@@ -4,6 +4,7 @@ Promises: only the SDK is needed; it prints one JSON object: which steps passed,
 with the others. `typescript/steps.mjs` does the same.
 """
 
+import asyncio
 import json
 import sys
 import traceback
@@ -59,6 +60,7 @@ class Steps:
         self.beta = anthropic.Anthropic(base_url=url, api_key=key, max_retries=0, timeout=20).beta
         self.events = self.beta.sessions.events
         self.model = model
+        self.url, self.key = url, key
         self.agent = self.beta.agents.create(name="a", model=model, tools=TOOLS[:2])
         self.place = self.beta.environments.create(name="e")
 
@@ -229,6 +231,24 @@ class Steps:
             assert [one.type for one in stream] == ["session.deleted"]
         refused(anthropic.NotFoundError, sessions.retrieve, session.id)
 
+    def step_12(self) -> None:
+        session = self.session(initial_events=[say("lookup twice")])
+
+        @anthropic.beta_async_tool(name="lookup", description="d")
+        async def lookup() -> str:
+            return "found"
+
+        async def run() -> int:
+            client = anthropic.AsyncAnthropic(base_url=self.url, api_key=self.key, timeout=20)
+            async with client:
+                runner = client.beta.sessions.events.tool_runner(session.id, tools=[lookup], max_idle=0.5)  # fmt: skip
+                return len([call async for call in runner])
+
+        assert asyncio.run(run()) == 2
+        listed = self.listed(session)
+        assert said(listed) == ["Found."]
+        assert listed[-1].stop_reason.type == "end_turn"
+
 
 def open_stream(events, session_id: str) -> None:
     """A stream with previews of what has none."""
@@ -253,7 +273,7 @@ def main(url: str, key: str, model: str) -> dict:
     """Every step; one that fails does not keep the others from running."""
     steps = Steps(url, key, model)
     seen: dict = {"sdk": anthropic.__version__, "passed": [], "failed": {}}
-    for number in (1, 2, 3, 4, 5, 6, 7, 8, 11):
+    for number in (1, 2, 3, 4, 5, 6, 7, 8, 11, 12):
         try:
             getattr(steps, f"step_{number}")()
             seen["passed"].append(number)
