@@ -143,7 +143,8 @@ CREATE TABLE public.outputs (
     path text NOT NULL COLLATE pg_catalog."C",
     stamp text NOT NULL,
     sha256 text NOT NULL COLLATE pg_catalog."C",
-    file_id text COLLATE pg_catalog."C"
+    file_id text COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C"
 );
 
 CREATE TABLE public.schema_migrations (
@@ -509,6 +510,9 @@ ALTER TABLE ONLY public.outputs
 
 ALTER TABLE ONLY public.outputs
     ADD CONSTRAINT outputs_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.outputs
+    ADD CONSTRAINT outputs_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
 
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);

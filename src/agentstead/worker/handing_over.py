@@ -164,10 +164,10 @@ class HandingOver:
                 if old is not None:
                     await store.discard(write, old)
             await tx.execute(
-                "insert into outputs (session_id, path, stamp, sha256, file_id)"
-                " values (%s, %s, %s, %s, %s) on conflict (session_id, path) do update"
+                "insert into outputs (session_id, workspace_id, path, stamp, sha256, file_id)"
+                " values (%s, %s, %s, %s, %s, %s) on conflict (session_id, path) do update"
                 " set stamp = excluded.stamp, sha256 = excluded.sha256, file_id = excluded.file_id",
-                (place.session_id, key, output.stamp, body.sha256, file_id),
+                (place.session_id, place.workspace_id, key, output.stamp, body.sha256, file_id),
             )
         return not same
 
