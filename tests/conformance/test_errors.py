@@ -222,8 +222,40 @@ async def test_the_api_describes_itself(server: Running) -> None:
     reference = create["requestBody"]["content"]["application/json"]["schema"]["$ref"]
     schema = found["components"]["schemas"][reference.rpartition("/")[2]]
     assert {"model", "name", "tools"} <= schema["properties"].keys()
+    answered = found["paths"]["/v1/sessions/{session_id}"]["get"]["responses"]["200"]["content"]
+    session = found["components"]["schemas"]["Session"]
+    assert answered["application/json"]["schema"]["$ref"].endswith("/Session")
+    assert {"id", "status", "archived_at", "budget"} <= set(session["required"])
+    assert "additionalProperties" not in session
+    # What is described is held against every answer that these tests get (support/described.py).
+    assert undescribed(found) == []
+    stream = found["paths"]["/v1/sessions/{session_id}/events/stream"]["get"]["responses"]["200"]
+    assert list(stream["content"]) == ["text/event-stream"]
     operations = [one["operationId"] for path in found["paths"].values() for one in path.values()]
     assert len(operations) == len(set(operations))
+
+
+FOR_PEOPLE = "/v1/sessions/{session_id}/why"
+NOUNS = (
+    "/v1/agents",
+    "/v1/environments",
+    "/v1/files",
+    "/v1/models",
+    "/v1/sessions",
+    "/v1/skills",
+    "/v1/vaults",
+)
+
+
+def undescribed(found: dict[str, Any]) -> list[str]:
+    """Routes of the wire's nouns whose answer has no shape."""
+    return [
+        f"{method} {path}"
+        for path, methods in found["paths"].items()
+        for method, one in methods.items()
+        for content in one["responses"]["200"]["content"].values()
+        if not content["schema"] and path.startswith(NOUNS) and path != FOR_PEOPLE
+    ]
 
 
 @requirement("errors:no-key", "errors:open-routes")

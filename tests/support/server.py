@@ -44,6 +44,7 @@ from agentstead.worker.files import StoredFiles
 from agentstead.worker.handing_over import HandingOver, Most
 from agentstead.worker.loop import Worker
 from agentstead.worker.world import Pace, World
+from tests.support.described import hold
 
 MODEL = "scripted-test"
 LOOPBACK = networks(["127.0.0.0/8", "::1"])
@@ -94,7 +95,13 @@ class Running:
     def http(self, **more: Any) -> httpx2.AsyncClient:
         """Plain HTTP with the key."""
         headers = {"x-api-key": self.key, **more.pop("headers", {})}
-        client = httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=10, **more)
+        client = httpx2.AsyncClient(
+            base_url=self.url,
+            headers=headers,
+            timeout=10,
+            event_hooks={"response": [hold]},
+            **more,
+        )
         self.clients.append(client)
         return client
 

@@ -4,15 +4,21 @@ Promises: each mounted route is in it, with its body's schema and the parameters
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic.json_schema import models_json_schema
+from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
 
 from agentstead import __version__
-from agentstead.api.router import Handler, Route, Router
-from agentstead.wire.shape import Shape
+from agentstead.api.downloads import Download
+from agentstead.api.router import JSON, Handler, Route, Router
+from agentstead.api.sse import Stream
 
+TAKEN: JsonSchemaMode = "validation"
+GIVEN: JsonSchemaMode = "serialization"
+PLAIN = {Stream: "text/event-stream", Download: "application/octet-stream"}
+"""Answers that are no JSON."""
 PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 ERROR = {
     "type": "object",
@@ -39,17 +45,20 @@ ERROR = {
 def describe(routers: Iterable[Router]) -> dict[str, Any]:
     """The whole description."""
     pairs = [(router, route) for router in routers for route in router.routes]
-    bodies: list[type[Shape]] = list(
-        dict.fromkeys(route.body for _, route in pairs if route.body is not None)
-    )
-    names, schemas = models_json_schema(
-        [(body, "validation") for body in bodies], ref_template="#/components/schemas/{model}"
+    shapes = {
+        (one, mode): TypeAdapter(one)
+        for _, route in pairs
+        for one, mode in ((route.body, TAKEN), (route.answer, GIVEN))
+        if one is not None and one not in PLAIN
+    }
+    names, schemas = TypeAdapter.json_schemas(
+        [(one, mode, adapter) for (one, mode), adapter in shapes.items()],
+        ref_template="#/components/schemas/{model}",
     )
     paths: dict[str, dict[str, Any]] = {}
     for router, route in pairs:
-        schema = None if route.body is None else names[(route.body, "validation")]
         paths.setdefault(PARAMETER.sub(r"{\1}", route.path), {})[route.method.lower()] = operation(
-            router, route, schema
+            router, route, names.get((route.body, TAKEN)), success(route, names)
         )
     return {
         "openapi": "3.1.0",
@@ -66,7 +75,7 @@ def describe(routers: Iterable[Router]) -> dict[str, Any]:
     }
 
 
-def operation(router: Router, route: Route, schema: Any) -> dict[str, Any]:
+def operation(router: Router, route: Route, schema: Any, content: dict[str, Any]) -> dict[str, Any]:
     """One method on one path."""
     summary, _, more = (route.handler.__doc__ or "").strip().partition("\n")
     found: dict[str, Any] = {
@@ -79,7 +88,7 @@ def operation(router: Router, route: Route, schema: Any) -> dict[str, Any]:
         ]
         + [{"name": name, "in": "query", "schema": {"type": "string"}} for name in route.query],
         "responses": {
-            "200": {"description": "Done.", "content": {"application/json": {"schema": {}}}},
+            "200": {"description": "Done.", "content": content},
             "default": {
                 "description": "Not done.",
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
@@ -102,6 +111,13 @@ def operation(router: Router, route: Route, schema: Any) -> dict[str, Any]:
     if not route.needs_key:
         found["security"] = []
     return found
+
+
+def success(route: Route, names: Mapping[Any, Any]) -> dict[str, Any]:
+    """The content of an answer."""
+    if route.answer in PLAIN:
+        return {PLAIN[route.answer]: {"schema": {"type": "string"}}}
+    return {JSON: {"schema": names.get((route.answer, GIVEN), {})}}
 
 
 def name_of(handler: Handler) -> str:

@@ -109,6 +109,8 @@ class Route:
     query: tuple[str, ...] = ()
     """Names of its query parameters, for the description of the API."""
     form: Fields | None = None
+    answer: Any = None
+    """The shape of what it answers, for the description; `Stream` or `Download` where it is none."""
 
 
 @dataclass(slots=True)
@@ -119,29 +121,41 @@ class Router:
     routes: list[Route] = field(default_factory=list)
 
     def get(
-        self, path: str, *, query: tuple[str, ...] = (), needs_key: bool = True
+        self,
+        path: str,
+        *,
+        query: tuple[str, ...] = (),
+        needs_key: bool = True,
+        answer: Any = None,
     ) -> Callable[[HandlerT], HandlerT]:
         """Read."""
-        return self.add("GET", path, None, query=query, needs_key=needs_key)
+        return self.add("GET", path, None, query=query, needs_key=needs_key, answer=answer)
 
     def post(
-        self, path: str, body: type[Shape] | None = None, *, query: tuple[str, ...] = ()
+        self,
+        path: str,
+        body: type[Shape] | None = None,
+        *,
+        query: tuple[str, ...] = (),
+        answer: Any = None,
     ) -> Callable[[HandlerT], HandlerT]:
         """Create, change, or do."""
-        return self.add("POST", path, body, query=query)
+        return self.add("POST", path, body, query=query, answer=answer)
 
-    def upload(self, path: str, form: Fields) -> Callable[[HandlerT], HandlerT]:
+    def upload(
+        self, path: str, form: Fields, *, answer: Any = None
+    ) -> Callable[[HandlerT], HandlerT]:
         """Create from a form; the handler gets it unread, as `form`."""
 
         def keep(handler: HandlerT) -> HandlerT:
-            self.routes.append(Route("POST", path, handler, form=form))
+            self.routes.append(Route("POST", path, handler, form=form, answer=answer))
             return handler
 
         return keep
 
-    def delete(self, path: str) -> Callable[[HandlerT], HandlerT]:
+    def delete(self, path: str, *, answer: Any = None) -> Callable[[HandlerT], HandlerT]:
         """Remove."""
-        return self.add("DELETE", path, None)
+        return self.add("DELETE", path, None, answer=answer)
 
     def add(
         self,
@@ -151,11 +165,12 @@ class Router:
         *,
         query: tuple[str, ...] = (),
         needs_key: bool = True,
+        answer: Any = None,
     ) -> Callable[[HandlerT], HandlerT]:
         """Hang a handler on a path."""
 
         def keep(handler: HandlerT) -> HandlerT:
-            self.routes.append(Route(method, path, handler, body, needs_key, query))
+            self.routes.append(Route(method, path, handler, body, needs_key, query, answer=answer))
             return handler
 
         return keep

@@ -19,6 +19,8 @@ from agentstead.resources.agent_versions import agents, at_version, past
 from agentstead.store.table import Filter, Slice, Table, Write, moment, storable
 from agentstead.wire import agent as wire
 from agentstead.wire.agent import AgentCreate, AgentUpdate, AwsRole, ModelConfig
+from agentstead.wire.answers.agent import Agent
+from agentstead.wire.answers.answer import Page
 from agentstead.wire.shape import patch_metadata
 from agentstead.wire.tool import check_tools
 
@@ -27,7 +29,7 @@ LIMIT, LIMIT_MAX = 20, 100
 VERSION_MAX = 2**31 - 1
 
 
-@router.post("/v1/agents", AgentCreate)
+@router.post("/v1/agents", AgentCreate, answer=Agent)
 async def create(call: Call, body: AgentCreate) -> Mapping[str, Any]:
     """Create an agent at version 1."""
     snapshot = {
@@ -54,7 +56,9 @@ async def create(call: Call, body: AgentCreate) -> Mapping[str, Any]:
 
 
 @router.get(
-    "/v1/agents", query=("created_at[gte]", "created_at[lte]", "include_archived", "limit", "page")
+    "/v1/agents",
+    query=("created_at[gte]", "created_at[lte]", "include_archived", "limit", "page"),
+    answer=Page[Agent],
 )
 async def list_agents(call: Call) -> Mapping[str, Any]:
     """List agents, newest first, each at its latest version."""
@@ -69,7 +73,7 @@ async def list_agents(call: Call) -> Mapping[str, Any]:
     return await newest_first(call, agents, "agents", filters, wire.answer)
 
 
-@router.get("/v1/agents/{agent_id}", query=("version",))
+@router.get("/v1/agents/{agent_id}", query=("version",), answer=Agent)
 async def retrieve(call: Call, agent_id: str) -> Mapping[str, Any]:
     """Retrieve an agent, at its latest version or the one asked for."""
     version = call.query.number("version", 1, VERSION_MAX)
@@ -78,7 +82,7 @@ async def retrieve(call: Call, agent_id: str) -> Mapping[str, Any]:
     )
 
 
-@router.post("/v1/agents/{agent_id}", AgentUpdate)
+@router.post("/v1/agents/{agent_id}", AgentUpdate, answer=Agent)
 async def update(call: Call, agent_id: str, body: AgentUpdate) -> Mapping[str, Any]:
     """Change an agent: a new version when something really changes."""
     async with call.services.database.transaction() as tx:
@@ -101,14 +105,14 @@ async def update(call: Call, agent_id: str, body: AgentUpdate) -> Mapping[str, A
         return wire.answer(await agents.retrieve(tx, call.workspace_id, agent_id))
 
 
-@router.post("/v1/agents/{agent_id}/archive")
+@router.post("/v1/agents/{agent_id}/archive", answer=Agent)
 async def archive(call: Call, agent_id: str) -> Mapping[str, Any]:
     """Archive an agent: read-only from then on, and no new sessions."""
     async with call.services.database.transaction() as tx:
         return wire.answer(await agents.archive(call.write(tx), agent_id))
 
 
-@router.get("/v1/agents/{agent_id}/versions", query=("limit", "page"))
+@router.get("/v1/agents/{agent_id}/versions", query=("limit", "page"), answer=Page[Agent])
 async def versions(call: Call, agent_id: str) -> Mapping[str, Any]:
     """List all versions of an agent, newest first."""
     database = call.services.database

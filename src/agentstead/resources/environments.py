@@ -10,6 +10,8 @@ from agentstead.resources.agents import newest_first
 from agentstead.store.table import Filter, Row, Table
 from agentstead.wire import environment as wire
 from agentstead.wire import extension
+from agentstead.wire.answers.answer import Deleted, Page
+from agentstead.wire.answers.environment import Environment
 from agentstead.wire.environment import BAD_METADATA, EnvironmentCreate, EnvironmentUpdate
 from agentstead.wire.shape import patch_metadata
 
@@ -27,7 +29,7 @@ END_KEYS = """
 """
 
 
-@router.post("/v1/environments", EnvironmentCreate)
+@router.post("/v1/environments", EnvironmentCreate, answer=Environment)
 async def create(call: Call, body: EnvironmentCreate) -> Mapping[str, Any]:
     """Create an environment."""
     check_scope(body.scope)
@@ -46,7 +48,9 @@ async def create(call: Call, body: EnvironmentCreate) -> Mapping[str, Any]:
         return wire.answer(await environments.retrieve(tx, call.workspace_id, str(values["id"])))
 
 
-@router.get("/v1/environments", query=("include_archived", "limit", "page"))
+@router.get(
+    "/v1/environments", query=("include_archived", "limit", "page"), answer=Page[Environment]
+)
 async def list_environments(call: Call) -> Mapping[str, Any]:
     """List environments, newest first."""
     hide = not call.query.flag("include_archived")
@@ -54,7 +58,7 @@ async def list_environments(call: Call) -> Mapping[str, Any]:
     return await newest_first(call, environments, "environments", filters, wire.answer)
 
 
-@router.get("/v1/environments/{environment_id}")
+@router.get("/v1/environments/{environment_id}", answer=Environment)
 async def retrieve(call: Call, environment_id: str) -> Mapping[str, Any]:
     """Retrieve an environment."""
     return wire.answer(
@@ -62,7 +66,7 @@ async def retrieve(call: Call, environment_id: str) -> Mapping[str, Any]:
     )
 
 
-@router.post("/v1/environments/{environment_id}", EnvironmentUpdate)
+@router.post("/v1/environments/{environment_id}", EnvironmentUpdate, answer=Environment)
 async def update(call: Call, environment_id: str, body: EnvironmentUpdate) -> Mapping[str, Any]:
     """Change an environment; sandboxes that exist are not touched."""
     async with call.services.database.transaction() as tx:
@@ -80,7 +84,7 @@ async def update(call: Call, environment_id: str, body: EnvironmentUpdate) -> Ma
         return wire.answer(await environments.retrieve(tx, call.workspace_id, environment_id))
 
 
-@router.post("/v1/environments/{environment_id}/archive")
+@router.post("/v1/environments/{environment_id}/archive", answer=Environment)
 async def archive(call: Call, environment_id: str) -> Mapping[str, Any]:
     """Archive an environment: no new sessions and no changes."""
     async with call.services.database.transaction() as tx:
@@ -89,7 +93,7 @@ async def archive(call: Call, environment_id: str) -> Mapping[str, Any]:
         return wire.answer(row)
 
 
-@router.delete("/v1/environments/{environment_id}")
+@router.delete("/v1/environments/{environment_id}", answer=Deleted)
 async def delete(call: Call, environment_id: str) -> Mapping[str, Any]:
     """Delete an environment; sessions made with it go on."""
     async with call.services.database.transaction() as tx:

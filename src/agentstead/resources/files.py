@@ -20,6 +20,8 @@ from agentstead.store.blobs import Body
 from agentstead.store.files import NewFile, files
 from agentstead.store.table import Filter, Row, Slice
 from agentstead.wire import file as wire
+from agentstead.wire.answers.answer import Deleted
+from agentstead.wire.answers.file import File, FilePage
 
 router = Router("Files")
 
@@ -40,7 +42,7 @@ FORM = Fields(
 )
 
 
-@router.upload("/v1/files", FORM)
+@router.upload("/v1/files", FORM, answer=File)
 async def upload(call: Call, form: Form) -> Mapping[str, Any]:
     """Upload a file."""
     blobs, blob_id = call.services.blobs, call.services.ids.new(BLOB)
@@ -120,7 +122,11 @@ class Upload:
         )
 
 
-@router.get("/v1/files", query=("ids[]", "scope_id", "limit", "page", "before_id", "after_id"))
+@router.get(
+    "/v1/files",
+    query=("ids[]", "scope_id", "limit", "page", "before_id", "after_id"),
+    answer=FilePage,
+)
 async def list_files(call: Call) -> Mapping[str, Any]:
     """List files, newest first; those of one session with `scope_id`."""
     filters = []
@@ -191,14 +197,14 @@ def listed(call: Call, rows: list[Row], last: Cursor | None, *, more: bool) -> d
     return found
 
 
-@router.get("/v1/files/{file_id}")
+@router.get("/v1/files/{file_id}", answer=File)
 async def retrieve(call: Call, file_id: str) -> Mapping[str, Any]:
     """Retrieve what is known of a file."""
     row = await files.retrieve(call.services.database, call.workspace_id, file_id)
     return wire.answer(row, legacy=LEGACY in call.betas)
 
 
-@router.get("/v1/files/{file_id}/content")
+@router.get("/v1/files/{file_id}/content", answer=Download)
 async def content(call: Call, file_id: str) -> Download:
     """Download a file; one range of it when asked for."""
     row = await files.retrieve(call.services.database, call.workspace_id, file_id)
@@ -221,7 +227,7 @@ async def content(call: Call, file_id: str) -> Download:
     )
 
 
-@router.delete("/v1/files/{file_id}")
+@router.delete("/v1/files/{file_id}", answer=Deleted)
 async def delete(call: Call, file_id: str) -> Mapping[str, Any]:
     """Delete a file; sessions keep their copies."""
     async with call.services.database.transaction() as tx:

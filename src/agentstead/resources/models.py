@@ -5,6 +5,7 @@ from typing import Any
 
 from agentstead.api.router import Call, Router
 from agentstead.errors import Invalid
+from agentstead.wire.answers.agent import Model, ModelPage
 
 router = Router("Models")
 LIMIT, LIMIT_MAX = 20, 1000
@@ -12,7 +13,7 @@ STAGES = ("active", "deprecated", "retired")
 USUAL = ("active", "deprecated")
 
 
-@router.get("/v1/models", query=("after_id", "before_id", "limit", "lifecycle"))
+@router.get("/v1/models", query=("after_id", "before_id", "limit", "lifecycle"), answer=ModelPage)
 async def list_models(call: Call) -> Mapping[str, Any]:
     """List the models that agents can be made with."""
     most = call.query.number("limit", 1, LIMIT_MAX) or LIMIT
@@ -34,7 +35,7 @@ async def list_models(call: Call) -> Mapping[str, Any]:
     }
 
 
-@router.get("/v1/models/{model_id:path}")
+@router.get("/v1/models/{model_id:path}", answer=Model)
 async def retrieve(call: Call, model_id: str) -> Mapping[str, Any]:
     """Retrieve one model; also one that only the operator's default runs."""
     return call.services.catalogue.info(model_id).wire()

@@ -15,6 +15,8 @@ from agentstead.ids import EVENT
 from agentstead.log.log import EventPage
 from agentstead.resources.admission import Sent, admit, call_ids
 from agentstead.resources.content_files import check_files
+from agentstead.wire.answers.events import EventPage as Events
+from agentstead.wire.answers.events import SentEvents
 from agentstead.wire.events.names import PERSISTED, PREVIEWED
 from agentstead.wire.events.params import Send, SystemMessage
 from agentstead.wire.shape import canonical
@@ -26,7 +28,7 @@ STREAM_QUERY = ("event_deltas[]", "after")
 """What both streams take, beside the header `Last-Event-ID`."""
 
 
-@router.post("/v1/sessions/{session_id}/events", Send)
+@router.post("/v1/sessions/{session_id}/events", Send, answer=SentEvents)
 async def send(call: Call, session_id: str, body: Send) -> Raw:
     """Send events to a session: all are taken, or none."""
     events = [
@@ -41,7 +43,7 @@ async def send(call: Call, session_id: str, body: Send) -> Raw:
     decision = await call.services.log.accept(
         call.workspace_id, session_id, call_ids(events), decide
     )
-    return spliced([canonical(echo) for echo in decision.echoes], None)
+    return Raw(canonical({"data": decision.echoes}).encode())
 
 
 @router.get(
@@ -50,13 +52,14 @@ async def send(call: Call, session_id: str, body: Send) -> Raw:
         "types[]", "created_at[gt]", "created_at[gte]", "created_at[lt]", "created_at[lte]",
         "order", "limit", "page",
     ),
+    answer=Events,
 )  # fmt: skip
 async def list_events(call: Call, session_id: str) -> Raw:
     """List the events of a session, oldest first; queued ones last."""
     return await listed(call, session_id, None)
 
 
-@router.get("/v1/sessions/{session_id}/events/stream", query=STREAM_QUERY)
+@router.get("/v1/sessions/{session_id}/events/stream", query=STREAM_QUERY, answer=Stream)
 async def stream(call: Call, session_id: str) -> Stream:
     """Follow the events of a session as they come."""
     return await followed(call, session_id, None)

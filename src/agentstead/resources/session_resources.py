@@ -16,13 +16,15 @@ from agentstead.ids import RESOURCE
 from agentstead.log.log import Change, SessionRow
 from agentstead.resources.session_files import Wanted, copy_into, drop
 from agentstead.wire import resource as wire
+from agentstead.wire.answers.answer import Deleted
+from agentstead.wire.answers.session import FileMount, Mount, MountPage
 from agentstead.wire.resource import FileResource, GithubRepository, Resource, ResourceUpdate, Rules
 
 router = Router("Session resources")
 Stored = Mapping[str, Any]
 
 
-@router.get("/v1/sessions/{session_id}/resources", query=("limit", "page"))
+@router.get("/v1/sessions/{session_id}/resources", query=("limit", "page"), answer=MountPage)
 async def list_resources(call: Call, session_id: str) -> Mapping[str, Any]:
     """List the resources of a session in the order in which they were attached."""
     session = await call.services.log.retrieve(call.workspace_id, session_id)
@@ -36,7 +38,7 @@ async def list_resources(call: Call, session_id: str) -> Mapping[str, Any]:
     return page(rest[:most], last)
 
 
-@router.post("/v1/sessions/{session_id}/resources", FileResource)
+@router.post("/v1/sessions/{session_id}/resources", FileResource, answer=FileMount)
 async def add(call: Call, session_id: str, body: FileResource) -> Mapping[str, Any]:
     """Attach a file to a session; it is there before the next turn."""
 
@@ -60,13 +62,13 @@ async def add(call: Call, session_id: str, body: FileResource) -> Mapping[str, A
     return added[0]
 
 
-@router.get("/v1/sessions/{session_id}/resources/{resource_id}")
+@router.get("/v1/sessions/{session_id}/resources/{resource_id}", answer=Mount)
 async def retrieve(call: Call, session_id: str, resource_id: str) -> Mapping[str, Any]:
     """Retrieve one resource of a session."""
     return one_of(await call.services.log.retrieve(call.workspace_id, session_id), resource_id)
 
 
-@router.post("/v1/sessions/{session_id}/resources/{resource_id}", ResourceUpdate)
+@router.post("/v1/sessions/{session_id}/resources/{resource_id}", ResourceUpdate, answer=Mount)
 async def update(
     call: Call,
     session_id: str,
@@ -85,7 +87,7 @@ async def update(
     raise refused_token("")
 
 
-@router.delete("/v1/sessions/{session_id}/resources/{resource_id}")
+@router.delete("/v1/sessions/{session_id}/resources/{resource_id}", answer=Deleted)
 async def delete(call: Call, session_id: str, resource_id: str) -> Mapping[str, Any]:
     """Detach a file; repositories and memory stores stay as long as the session."""
 

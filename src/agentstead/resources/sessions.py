@@ -24,6 +24,8 @@ from agentstead.wire import agent as wire_agent
 from agentstead.wire import environment as wire_environment
 from agentstead.wire import multiagent as wire_multiagent
 from agentstead.wire import session as wire
+from agentstead.wire.answers.answer import Deleted, PageBothWays
+from agentstead.wire.answers.session import Session
 from agentstead.wire.content import DocumentBlock, FileSource
 from agentstead.wire.events.params import Param, UserDefineOutcome, UserMessage
 from agentstead.wire.events.stored import Event
@@ -44,7 +46,7 @@ FILTERS = (
 )  # fmt: skip
 
 
-@router.post("/v1/sessions", SessionCreate)
+@router.post("/v1/sessions", SessionCreate, answer=Session)
 async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
     """Create a session; with initial events it starts to work at once."""
     agent = await resolve_agent(call, body.agent)
@@ -80,17 +82,17 @@ async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
     return wire.answer(fresh(new), call.now)
 
 
-router.get("/v1/sessions", query=FILTERS)(list_sessions)
+router.get("/v1/sessions", query=FILTERS, answer=PageBothWays[Session])(list_sessions)
 
 
-@router.get("/v1/sessions/{session_id}")
+@router.get("/v1/sessions/{session_id}", answer=Session)
 async def retrieve(call: Call, session_id: str) -> Mapping[str, Any]:
     """Retrieve a session."""
     row = await call.services.log.retrieve(call.workspace_id, session_id)
     return wire.answer(row, call.services.clock.now())
 
 
-@router.post("/v1/sessions/{session_id}", SessionUpdate)
+@router.post("/v1/sessions/{session_id}", SessionUpdate, answer=Session)
 async def update(call: Call, session_id: str, body: SessionUpdate) -> Mapping[str, Any]:
     """Change title, metadata, budget, or the agent's tools and servers for the turns to come."""
     given = body.given()
@@ -123,7 +125,7 @@ async def update(call: Call, session_id: str, body: SessionUpdate) -> Mapping[st
     return wire.answer(row, call.services.clock.now())
 
 
-@router.post("/v1/sessions/{session_id}/archive")
+@router.post("/v1/sessions/{session_id}/archive", answer=Session)
 async def archive(call: Call, session_id: str) -> Mapping[str, Any]:
     """Archive a session: it ends, its history stays."""
 
@@ -150,7 +152,7 @@ async def archive(call: Call, session_id: str) -> Mapping[str, Any]:
     return wire.answer(row, call.services.clock.now())
 
 
-@router.delete("/v1/sessions/{session_id}")
+@router.delete("/v1/sessions/{session_id}", answer=Deleted)
 async def delete(call: Call, session_id: str) -> Mapping[str, Any]:
     """Delete a session and everything of it."""
 

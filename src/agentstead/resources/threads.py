@@ -12,6 +12,9 @@ from agentstead.errors import Invalid, NotFound
 from agentstead.resources.session_events import STREAM_QUERY, followed, listed
 from agentstead.store.table import moment
 from agentstead.wire import thread as wire
+from agentstead.wire.answers.answer import Page
+from agentstead.wire.answers.events import EventPage
+from agentstead.wire.answers.session import Thread
 from agentstead.wire.session import STATUSES
 
 router = Router("Threads")
@@ -24,7 +27,9 @@ COLUMNS = """
 """
 
 
-@router.get("/v1/sessions/{session_id}/threads", query=("statuses[]", "limit", "page"))
+@router.get(
+    "/v1/sessions/{session_id}/threads", query=("statuses[]", "limit", "page"), answer=Page[Thread]
+)
 async def list_threads(call: Call, session_id: str) -> Mapping[str, Any]:
     """List the threads of a session, the primary first."""
     session = await call.services.log.retrieve(call.workspace_id, session_id)
@@ -53,7 +58,7 @@ async def list_threads(call: Call, session_id: str) -> Mapping[str, Any]:
     return page(shown, last)
 
 
-@router.get("/v1/sessions/{session_id}/threads/{thread_id}")
+@router.get("/v1/sessions/{session_id}/threads/{thread_id}", answer=Thread)
 async def retrieve(call: Call, session_id: str, thread_id: str) -> Mapping[str, Any]:
     """Retrieve a thread."""
     session = await call.services.log.retrieve(call.workspace_id, session_id)
@@ -66,7 +71,7 @@ async def retrieve(call: Call, session_id: str, thread_id: str) -> Mapping[str, 
     return wire.answer(row, session, call.now)
 
 
-@router.post("/v1/sessions/{session_id}/threads/{thread_id}/archive")
+@router.post("/v1/sessions/{session_id}/threads/{thread_id}/archive", answer=Thread)
 async def archive(call: Call, session_id: str, thread_id: str) -> Mapping[str, Any]:
     """Archive a thread; the primary one ends only with its session."""
     thread = await retrieve(call, session_id, thread_id)
@@ -77,14 +82,20 @@ async def archive(call: Call, session_id: str, thread_id: str) -> Mapping[str, A
     raise Invalid("Threads for several agents are not available on this server yet.")
 
 
-@router.get("/v1/sessions/{session_id}/threads/{thread_id}/events", query=("limit", "page"))
+@router.get(
+    "/v1/sessions/{session_id}/threads/{thread_id}/events",
+    query=("limit", "page"),
+    answer=EventPage,
+)
 async def list_events(call: Call, session_id: str, thread_id: str) -> Raw:
     """List the events of a thread, oldest first."""
     await retrieve(call, session_id, thread_id)
     return await listed(call, session_id, thread_id)
 
 
-@router.get("/v1/sessions/{session_id}/threads/{thread_id}/stream", query=STREAM_QUERY)
+@router.get(
+    "/v1/sessions/{session_id}/threads/{thread_id}/stream", query=STREAM_QUERY, answer=Stream
+)
 async def stream(call: Call, session_id: str, thread_id: str) -> Stream:
     """Follow the events of a thread as they come."""
     await retrieve(call, session_id, thread_id)

@@ -12,6 +12,7 @@ from typing import Any
 from agentstead.api.router import Call, Router
 from agentstead.log.log import SessionRow
 from agentstead.wire import session as wire
+from agentstead.wire.answers.session import SessionWait
 
 router = Router("Sessions")
 
@@ -24,7 +25,9 @@ UNTIL: dict[str, Callable[[SessionRow], bool]] = {
 """What can be waited for. A terminated session never becomes idle, so it ends both."""
 
 
-@router.get("/v1/sessions/{session_id}/wait", query=("until", "timeout_seconds"))
+@router.get(
+    "/v1/sessions/{session_id}/wait", query=("until", "timeout_seconds"), answer=SessionWait
+)
 async def wait(call: Call, session_id: str) -> Mapping[str, Any]:
     """Wait until a session is idle or terminated, at most so long; answer with the session."""
     until = call.query.choice("until", tuple(UNTIL), "idle")

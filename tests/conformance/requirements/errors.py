@@ -43,7 +43,9 @@ REQUIREMENTS = {
         "wire §1.5, trap 8", "A lost database is a 503 that is worth a retry.", OWN
     ),
     "described": Requirement(
-        "wire §15", "The API describes itself, with the schemas of its bodies.", OWN
+        "wire §15",
+        "The API describes itself, with the schemas of what it takes and what it answers.",
+        OWN,
     ),
     "rate-limits": Requirement(
         "wire §1.7", "Too many requests are a 429.", gap="Nothing limits a key yet."

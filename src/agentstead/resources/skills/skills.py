@@ -15,6 +15,8 @@ from agentstead.ids import SKILL
 from agentstead.resources.agents import place
 from agentstead.resources.skills.upload import FORM, legacy, taken_in
 from agentstead.store.table import Filter, Row, Slice, Table
+from agentstead.wire.answers.answer import Deleted
+from agentstead.wire.answers.file import Skill, SkillPage
 
 router = Router("Skills")
 LIMIT, LIMIT_MAX = 20, 1000
@@ -29,7 +31,7 @@ skills = Table(
 SOURCES = ("custom", "anthropic", "anthropic_example", "plugin")
 
 
-@router.upload("/v1/skills", FORM)
+@router.upload("/v1/skills", FORM, answer=Skill)
 async def create(call: Call, form: Form) -> Mapping[str, Any]:
     """Create a skill with its first version."""
     upload = await taken_in(call, form, named=True)
@@ -46,7 +48,7 @@ async def create(call: Call, form: Form) -> Mapping[str, Any]:
         return answer(call, await skills.retrieve(tx, call.workspace_id, skill_id))
 
 
-@router.get("/v1/skills", query=("source", "limit", "page"))
+@router.get("/v1/skills", query=("source", "limit", "page"), answer=SkillPage)
 async def list_skills(call: Call) -> Mapping[str, Any]:
     """List skills, newest first; older clients get the oldest first."""
     source = (
@@ -68,13 +70,13 @@ async def list_skills(call: Call) -> Mapping[str, Any]:
     return {**found, "has_more": more} if legacy(call) else found
 
 
-@router.get("/v1/skills/{skill_id}")
+@router.get("/v1/skills/{skill_id}", answer=Skill)
 async def retrieve(call: Call, skill_id: str) -> Mapping[str, Any]:
     """Retrieve a skill."""
     return answer(call, await skills.retrieve(call.services.database, call.workspace_id, skill_id))
 
 
-@router.delete("/v1/skills/{skill_id}")
+@router.delete("/v1/skills/{skill_id}", answer=Deleted)
 async def delete(call: Call, skill_id: str) -> Mapping[str, Any]:
     """Delete a skill and all its versions."""
     async with call.services.database.transaction() as tx:

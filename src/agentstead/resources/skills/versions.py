@@ -16,6 +16,8 @@ from agentstead.resources.agents import place
 from agentstead.resources.skills.skills import LIMIT, LIMIT_MAX, skills
 from agentstead.resources.skills.upload import FORM, legacy, skill_versions, taken_in
 from agentstead.store.table import Asks, Filter, Row, Slice
+from agentstead.wire.answers.answer import Deleted
+from agentstead.wire.answers.file import SkillVersion, SkillVersionPage
 
 router = Router("Skills")
 PATH = "/v1/skills/{skill_id}/versions"
@@ -24,7 +26,7 @@ LATEST = "latest"
 NUMBER_MAX = 2**62
 
 
-@router.upload(PATH, FORM)
+@router.upload(PATH, FORM, answer=SkillVersion)
 async def create(call: Call, form: Form, skill_id: str) -> Mapping[str, Any]:
     """Create a version of a skill."""
     await skills.retrieve(call.services.database, call.workspace_id, skill_id)
@@ -42,7 +44,7 @@ async def create(call: Call, form: Form, skill_id: str) -> Mapping[str, Any]:
         return answer(call, await found(tx, call.workspace_id, skill_id, version_id))
 
 
-@router.get(PATH, query=("limit", "page"))
+@router.get(PATH, query=("limit", "page"), answer=SkillVersionPage)
 async def list_versions(call: Call, skill_id: str) -> Mapping[str, Any]:
     """List the versions of a skill, newest first."""
     await skills.retrieve(call.services.database, call.workspace_id, skill_id)
@@ -56,13 +58,13 @@ async def list_versions(call: Call, skill_id: str) -> Mapping[str, Any]:
     return {**listed, "has_more": more} if legacy(call) else listed
 
 
-@router.get(ONE)
+@router.get(ONE, answer=SkillVersion)
 async def retrieve(call: Call, skill_id: str, version: str) -> Mapping[str, Any]:
     """Retrieve a version, by its id or `latest`."""
     return answer(call, await found(call.services.database, call.workspace_id, skill_id, version))
 
 
-@router.get(ONE + "/content")
+@router.get(ONE + "/content", answer=Download)
 async def content(call: Call, skill_id: str, version: str) -> Download:
     """Download a version's files as a zip with one folder, named after the skill."""
     row = await found(call.services.database, call.workspace_id, skill_id, version)
@@ -78,7 +80,7 @@ async def content(call: Call, skill_id: str, version: str) -> Download:
     )
 
 
-@router.delete(ONE)
+@router.delete(ONE, answer=Deleted)
 async def delete(call: Call, skill_id: str, version: str) -> Mapping[str, Any]:
     """Delete a version; the newest that is left becomes the latest."""
     async with call.services.database.transaction() as tx:

@@ -18,6 +18,8 @@ from agentstead.resources.vaults.auth import Auth, AuthUpdate
 from agentstead.resources.vaults.kept import Future, Kept, changed, kept
 from agentstead.store.seal import Seal
 from agentstead.store.table import Asks, Filter, Row, Table, Write, moment
+from agentstead.wire.answers.answer import Deleted, Page
+from agentstead.wire.answers.vault import Credential
 from agentstead.wire.shape import Metadata, MetadataPatch, Shape, patch_metadata, printable
 
 router = Router("Vaults")
@@ -49,7 +51,7 @@ class CredentialUpdate(Shape):
     metadata: MetadataPatch | None = None
 
 
-@router.post(PATH, CredentialCreate)
+@router.post(PATH, CredentialCreate, answer=Credential)
 async def create(call: Call, vault_id: str, body: CredentialCreate) -> Mapping[str, Any]:
     """Create a credential. It is not tried out."""
     auth = kept(body.auth, future(call.now))
@@ -72,7 +74,7 @@ async def create(call: Call, vault_id: str, body: CredentialCreate) -> Mapping[s
         return answer(await find(tx, call.workspace_id, vault_id, credential_id))
 
 
-@router.get(PATH, query=("include_archived", "limit", "page"))
+@router.get(PATH, query=("include_archived", "limit", "page"), answer=Page[Credential])
 async def list_credentials(call: Call, vault_id: str) -> Mapping[str, Any]:
     """List a vault's credentials, newest first."""
     await check_vault(call.services.database, call.workspace_id, vault_id)
@@ -82,14 +84,14 @@ async def list_credentials(call: Call, vault_id: str) -> Mapping[str, Any]:
     return await newest_first(call, credentials, f"credentials:{vault_id}", filters, answer)
 
 
-@router.get(ONE)
+@router.get(ONE, answer=Credential)
 async def retrieve(call: Call, vault_id: str, credential_id: str) -> Mapping[str, Any]:
     """Retrieve a credential; never its secrets."""
     found = await find(call.services.database, call.workspace_id, vault_id, credential_id)
     return answer(found)
 
 
-@router.post(ONE, CredentialUpdate)
+@router.post(ONE, CredentialUpdate, answer=Credential)
 async def update(
     call: Call, vault_id: str, credential_id: str, body: CredentialUpdate
 ) -> Mapping[str, Any]:
@@ -114,7 +116,7 @@ async def update(
         return answer(await find(tx, call.workspace_id, vault_id, credential_id))
 
 
-@router.post(ONE + "/archive")
+@router.post(ONE + "/archive", answer=Credential)
 async def archive(call: Call, vault_id: str, credential_id: str) -> Mapping[str, Any]:
     """Archive a credential: its secrets are gone for good, its place is free."""
     async with call.services.database.transaction() as tx:
@@ -125,7 +127,7 @@ async def archive(call: Call, vault_id: str, credential_id: str) -> Mapping[str,
         return answer(await find(tx, call.workspace_id, vault_id, credential_id))
 
 
-@router.delete(ONE)
+@router.delete(ONE, answer=Deleted)
 async def delete(call: Call, vault_id: str, credential_id: str) -> Mapping[str, Any]:
     """Delete a credential."""
     async with call.services.database.transaction() as tx:

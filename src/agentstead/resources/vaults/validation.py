@@ -14,6 +14,7 @@ from agentstead.errors import Invalid
 from agentstead.resources.vaults.credentials import ONE, find, opened
 from agentstead.resources.vaults.oauth import Exchange, HttpAnswer, Oauth, shown
 from agentstead.store.table import Row
+from agentstead.wire.answers.vault import Validation
 
 router = Router("Vaults")
 PROTOCOL = "2025-06-18"
@@ -65,7 +66,7 @@ class Probe:
         return {"method": self.method, "http_response": self.answer and self.answer.wire()}
 
 
-@router.post(ONE + "/mcp_oauth_validate")
+@router.post(ONE + "/mcp_oauth_validate", answer=Validation)
 async def validate(call: Call, vault_id: str, credential_id: str) -> Mapping[str, Any]:
     """Try an OAuth credential on its server, refreshing it if the server wants that."""
     services = call.services

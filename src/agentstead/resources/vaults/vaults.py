@@ -14,6 +14,8 @@ from agentstead.errors import Invalid
 from agentstead.resources.agents import newest_first
 from agentstead.resources.vaults.credentials import credentials, purge
 from agentstead.store.table import Filter, Row, Table
+from agentstead.wire.answers.answer import Deleted, Page
+from agentstead.wire.answers.vault import Vault
 from agentstead.wire.shape import Metadata, MetadataPatch, Shape, patch_metadata, printable
 
 router = Router("Vaults")
@@ -39,7 +41,7 @@ class VaultUpdate(Shape):
     metadata: MetadataPatch | None = None
 
 
-@router.post("/v1/vaults", VaultCreate)
+@router.post("/v1/vaults", VaultCreate, answer=Vault)
 async def create(call: Call, body: VaultCreate) -> Mapping[str, Any]:
     """Create a vault."""
     vault_id = call.services.ids.new(VAULT)
@@ -53,7 +55,7 @@ async def create(call: Call, body: VaultCreate) -> Mapping[str, Any]:
         return answer(await vaults.retrieve(tx, call.workspace_id, vault_id))
 
 
-@router.get("/v1/vaults", query=("include_archived", "limit", "page"))
+@router.get("/v1/vaults", query=("include_archived", "limit", "page"), answer=Page[Vault])
 async def list_vaults(call: Call) -> Mapping[str, Any]:
     """List vaults, newest first."""
     hide = not call.query.flag("include_archived")
@@ -61,13 +63,13 @@ async def list_vaults(call: Call) -> Mapping[str, Any]:
     return await newest_first(call, vaults, "vaults", filters, answer)
 
 
-@router.get("/v1/vaults/{vault_id}")
+@router.get("/v1/vaults/{vault_id}", answer=Vault)
 async def retrieve(call: Call, vault_id: str) -> Mapping[str, Any]:
     """Retrieve a vault."""
     return answer(await vaults.retrieve(call.services.database, call.workspace_id, vault_id))
 
 
-@router.post("/v1/vaults/{vault_id}", VaultUpdate)
+@router.post("/v1/vaults/{vault_id}", VaultUpdate, answer=Vault)
 async def update(call: Call, vault_id: str, body: VaultUpdate) -> Mapping[str, Any]:
     """Change a vault's name or metadata."""
     async with call.services.database.transaction() as tx:
@@ -82,7 +84,7 @@ async def update(call: Call, vault_id: str, body: VaultUpdate) -> Mapping[str, A
         return answer(await vaults.retrieve(tx, call.workspace_id, vault_id))
 
 
-@router.post("/v1/vaults/{vault_id}/archive")
+@router.post("/v1/vaults/{vault_id}/archive", answer=Vault)
 async def archive(call: Call, vault_id: str) -> Mapping[str, Any]:
     """Archive a vault and its credentials; their secrets are gone for good."""
     async with call.services.database.transaction() as tx:
@@ -92,7 +94,7 @@ async def archive(call: Call, vault_id: str) -> Mapping[str, Any]:
         return answer(row)
 
 
-@router.delete("/v1/vaults/{vault_id}")
+@router.delete("/v1/vaults/{vault_id}", answer=Deleted)
 async def delete(call: Call, vault_id: str) -> Mapping[str, Any]:
     """Delete a vault with everything in it."""
     async with call.services.database.transaction() as tx:

@@ -17,6 +17,8 @@ from agentstead.resources.work.states import Item
 from agentstead.store import audit
 from agentstead.store.pool import Transaction
 from agentstead.store.table import Filter, Row, Table
+from agentstead.wire.answers.answer import Page
+from agentstead.wire.answers.work import Polled, Work, WorkHeartbeat, WorkQueueStats
 from agentstead.wire.environment import BAD_METADATA, self_hosted
 from agentstead.wire.shape import MetadataPatch, Shape, canonical, patch_metadata
 
@@ -51,7 +53,7 @@ class WorkUpdate(Shape):
     metadata: MetadataPatch | None = None
 
 
-@router.get(f"{PATH}/poll", query=("block_ms", "reclaim_older_than_ms"))
+@router.get(f"{PATH}/poll", query=("block_ms", "reclaim_older_than_ms"), answer=Polled)
 async def poll(call: Call, environment_id: str) -> Raw:
     """Take the oldest work item, waiting up to `block_ms` for one; `null` when there is none."""
     block = call.query.number("block_ms", 1, BLOCK_MS_MAX)
@@ -71,7 +73,7 @@ async def poll(call: Call, environment_id: str) -> Raw:
     return Raw(canonical(answer(taken.row, taken.secret) if taken else None).encode())
 
 
-@router.get(f"{PATH}/stats")
+@router.get(f"{PATH}/stats", answer=WorkQueueStats)
 async def stats(call: Call, environment_id: str) -> Mapping[str, Any]:
     """How many work items wait, for how long, and how many workers look for them."""
     await check_environment(call, environment_id)
@@ -79,7 +81,7 @@ async def stats(call: Call, environment_id: str) -> Mapping[str, Any]:
     return {"type": "work_queue_stats", **await queue.stats(call, environment_id)}
 
 
-@router.get(PATH, query=("limit", "page"))
+@router.get(PATH, query=("limit", "page"), answer=Page[Work])
 async def list_work(call: Call, environment_id: str) -> Mapping[str, Any]:
     """List the work items of an environment, newest first."""
     await check_environment(call, environment_id)
@@ -88,14 +90,14 @@ async def list_work(call: Call, environment_id: str) -> Mapping[str, Any]:
     return await newest_first(call, work, f"work:{environment_id}", mine, answer)
 
 
-@router.get(f"{PATH}/{{work_id}}")
+@router.get(f"{PATH}/{{work_id}}", answer=Work)
 async def retrieve(call: Call, environment_id: str, work_id: str) -> Mapping[str, Any]:
     """Retrieve a work item."""
     await queue.ending(call).lapse(environment_id)
     return answer(await found(call, environment_id, work_id))
 
 
-@router.post(f"{PATH}/{{work_id}}", WorkUpdate)
+@router.post(f"{PATH}/{{work_id}}", WorkUpdate, answer=Work)
 async def update(
     call: Call, environment_id: str, work_id: str, body: WorkUpdate
 ) -> Mapping[str, Any]:
@@ -109,7 +111,7 @@ async def update(
     return answer(await found(call, environment_id, work_id))
 
 
-@router.post(f"{PATH}/{{work_id}}/ack")
+@router.post(f"{PATH}/{{work_id}}/ack", answer=Work)
 async def ack(call: Call, environment_id: str, work_id: str) -> Mapping[str, Any]:
     """Acknowledge a work item: it leaves the queue, and its first heartbeat is awaited."""
     async with call.services.database.transaction() as tx:
@@ -124,7 +126,9 @@ async def ack(call: Call, environment_id: str, work_id: str) -> Mapping[str, Any
 
 
 @router.post(
-    f"{PATH}/{{work_id}}/heartbeat", query=("expected_last_heartbeat", "desired_ttl_seconds")
+    f"{PATH}/{{work_id}}/heartbeat",
+    query=("expected_last_heartbeat", "desired_ttl_seconds"),
+    answer=WorkHeartbeat,
 )
 async def heartbeat(call: Call, environment_id: str, work_id: str) -> Mapping[str, Any]:
     """Keep a work item's lease; 412 when somebody else holds it."""
@@ -143,7 +147,7 @@ async def heartbeat(call: Call, environment_id: str, work_id: str) -> Mapping[st
     return beat.answer
 
 
-@router.post(f"{PATH}/{{work_id}}/stop", WorkStop)
+@router.post(f"{PATH}/{{work_id}}/stop", WorkStop, answer=Work)
 async def stop(call: Call, environment_id: str, work_id: str, body: WorkStop) -> Mapping[str, Any]:
     """Ask the worker of an item to end, or end the item at once with `force`."""
     await found(call, environment_id, work_id)
