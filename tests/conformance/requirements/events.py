@@ -11,6 +11,9 @@ REQUIREMENTS = {
     "all-or-nothing": Requirement(
         "wire §7.2", "One bad event refuses the whole batch, and names its place."
     ),
+    "refused-by-path": Requirement(
+        "wire §7.2, §7.3, §10", "A wrong event is a 400 that names its field, and nothing is kept."
+    ),
     "idle-interrupt": Requirement(
         "clients rule 5",
         "An interrupt with nothing to interrupt is echoed and adds nothing; one of an unknown thread is a 400.",
