@@ -112,7 +112,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"model": "x" * 257}, "model: Should have at most 256"),
     ({"model": "gpt-none"}, "model.id: there is no model 'gpt-none' here. There are:"),
     ({"model": {"id": MODEL, "effort": "huge"}}, "model.effort: Input should be"),
-    ({"skills": [{"type": "anthropic", "skill_id": "xlsx"}]}, "skills.0: Skills are not available"),
+    ({"skills": [{"type": "anthropic", "skill_id": "xlsx"}]}, "skills.0.skill_id: The hosted service's own"),
     ({"execution_identity": {"type": "aws_role", "role_arn": "arn:x"}}, "execution_identity.type"),
     ({"metadata": {str(n): "x" for n in range(17)}}, "metadata: At most 16 pairs"),
     ({"system": "x" * 100_001}, "system: Should have at most 100000"),

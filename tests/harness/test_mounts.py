@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from agentstead.harness import mounts
 from agentstead.harness.context import build
+from agentstead.harness.mounts import Skill
 from agentstead.harness.state import State, fold
 from agentstead.wire.events.stored import Event
 from tests.harness.talk import BUILTINS, PRIMARY, Talk
@@ -60,3 +61,21 @@ def test_a_session_that_began_without_files_keeps_its_system_prompt() -> None:
     state = said(state, 2, ("/a",))
     assert state.mounted == ()
     assert "Now mounted read-only: /a" in str(state.primary.transcript)
+
+
+TWO = (Skill("report-maker", "Makes reports."), Skill("tidy", "Tidies."))
+
+
+def test_each_skill_is_named_with_the_place_of_its_instructions() -> None:
+    (note,) = mounts.skills(TWO, {"config": {"type": "cloud"}})
+    assert "- report-maker: Makes reports. (/mnt/skills/report-maker/SKILL.md)" in note
+    assert "- tidy: Tidies. (/mnt/skills/tidy/SKILL.md)" in note
+
+
+def test_on_a_worker_they_lie_in_the_working_directory() -> None:
+    (note,) = mounts.skills(TWO[:1], {"config": {"type": "self_hosted"}})
+    assert "(skills/report-maker/SKILL.md)" in note
+
+
+def test_without_skills_nothing_is_said() -> None:
+    assert mounts.skills((), {}) == []

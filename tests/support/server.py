@@ -43,6 +43,7 @@ from agentstead.tools.mcp.servers import McpServers
 from agentstead.worker.files import StoredFiles
 from agentstead.worker.handing_over import HandingOver, Most
 from agentstead.worker.loop import Worker
+from agentstead.worker.skills import StoredSkills
 from agentstead.worker.world import Pace, World
 from tests.support.described import hold
 
@@ -167,6 +168,7 @@ async def serving(
         servers=servers,
         files=files,
         judge_model=config.judge_model,
+        skills=StoredSkills(database, blobs, folder / "skills"),
     )
     services = Services(database, log, catalogue, config, clock, ids, seal, http, blobs)
     try:

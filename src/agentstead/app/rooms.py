@@ -30,9 +30,10 @@ from agentstead.telemetry.metrics import Metrics
 from agentstead.tools.mcp.servers import McpServers
 from agentstead.worker.files import StoredFiles
 from agentstead.worker.handing_over import HandingOver, Most
+from agentstead.worker.skills import StoredSkills
 from agentstead.worker.world import Pace, World
 
-SANDBOXES, BLOBS = "sandboxes", "blobs"
+SANDBOXES, BLOBS, SKILLS = "sandboxes", "blobs", "skills"
 """Folders of the data directory."""
 
 
@@ -66,6 +67,7 @@ class Rooms:
             ids=self.ids,
             limits=limits_of(self.settings),
             files=self.files,
+            skills=StoredSkills(self.database, self.blobs, self.settings.data_dir / SKILLS),
             pace=pace_of(self.settings),
             servers=self.servers,
             judge_model=self.settings.judge_model,

@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from agentstead.app.egress import note_egress
-from agentstead.app.rooms import Rooms
+from agentstead.app.rooms import SKILLS, Rooms
 from agentstead.errors import Fault
 from agentstead.log.census import without_session
 from agentstead.resources.work.ending import Ending
 from agentstead.store import files
 from agentstead.telemetry import logs
+from agentstead.worker.skills import forget
 
 TIDY_SECONDS = 2.0
 SWEEP_SECONDS = 60.0
@@ -54,6 +55,7 @@ async def tidy_files(rooms: Rooms, *, thoroughly: bool) -> None:
         await files.expire(rooms.database)
         deleted = await files.sweep(rooms.database, rooms.blobs)
         if thoroughly:
+            await forget(rooms.database, rooms.settings.data_dir / SKILLS)
             deleted += await files.sweep_lost(rooms.database, rooms.blobs)
         if deleted:
             log.info("bodies deleted", bodies=deleted)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentstead.harness import mounts
+from agentstead.harness.mounts import Skill
 from agentstead.harness.permission import BUILTINS, builtin_policy
 from agentstead.harness.thread import Item, Thread
 from agentstead.wire.environment import self_hosted
@@ -60,6 +61,7 @@ def build(
     environment: Mapping[str, Any] | None = None,
     servers: Sequence[Mapping[str, Any]] = (),
     mounted: Sequence[str] = (),
+    skilled: Sequence[Skill] = (),
     *,
     network: str = "",
 ) -> Prompt:
@@ -73,9 +75,13 @@ def build(
     if tools:
         tools[-1] = {**tools[-1], "cache_control": CACHE}
     with_hands = any(builtin_policy(thread.agent["tools"], name) for name in builtins)
-    notes = []
-    if with_hands:
-        notes = [*place_notes(environment or {}, network), *mounts.at_start(mounted)]
+    place = environment or {}
+    hints = [
+        *place_notes(place, network),
+        *mounts.at_start(mounted),
+        *mounts.skills(skilled, place),
+    ]
+    notes = hints if with_hands else []
     return Prompt(system(thread.agent, notes), written, tuple(tools))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from agentstead.harness import mounts, usage
 from agentstead.harness.budget import NOTHING, Cost
 from agentstead.harness.evolve import evolve
+from agentstead.harness.mounts import Skill
 from agentstead.harness.place import by_client
 from agentstead.harness.retry import RetryPolicy
 from agentstead.harness.steps import Call, ServerCall
@@ -48,6 +49,8 @@ class State:
     """Those of which the model has been told."""
     mounted: tuple[str, ...] = ()
     """Those that lay there before its first message."""
+    skills: tuple[Skill, ...] = ()
+    """Never changed."""
     seq: int = 0
     """Of the last event folded that came from the log."""
     last_at: float = 0.0
@@ -111,6 +114,7 @@ def initial(
     attempts: int = 0,
     attempts_max: int = 20,
     budget: Mapping[str, Any] | None = None,
+    skills: tuple[Skill, ...] = (),
 ) -> State:
     """The state of a session before its first event."""
     primary = Thread(primary_id, agent, None, created_at)
@@ -126,6 +130,7 @@ def initial(
         attempts=attempts,
         attempts_max=attempts_max,
         budget=budget,
+        skills=skills,
     )
 
 

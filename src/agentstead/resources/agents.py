@@ -7,16 +7,17 @@ with `version` given, an update of something newer is a Conflict and changes not
 from collections.abc import Mapping
 from typing import Any
 
-from agentstead.api.paging import BAD, Cursor, cursor, limit, page
+from agentstead.api.paging import Cursor, cursor, limit, page
 from agentstead.api.ports import Services
-from agentstead.api.query import instant
 from agentstead.api.router import Call, Router
 from agentstead.errors import Conflict, Invalid
 from agentstead.ids import AGENT
 from agentstead.providers.provider import Capabilities
 from agentstead.resources import rosters
 from agentstead.resources.agent_versions import agents, at_version, past
-from agentstead.store.table import Filter, Slice, Table, Write, moment, storable
+from agentstead.resources.listing import LIMIT, LIMIT_MAX, newest_first
+from agentstead.resources.skills.chosen import chosen
+from agentstead.store.table import Filter, Write, moment, storable
 from agentstead.wire import agent as wire
 from agentstead.wire.agent import AgentCreate, AgentUpdate, AwsRole, ModelConfig
 from agentstead.wire.answers.agent import Agent
@@ -25,7 +26,6 @@ from agentstead.wire.shape import patch_metadata
 from agentstead.wire.tool import check_tools
 
 router = Router("Agents")
-LIMIT, LIMIT_MAX = 20, 100
 VERSION_MAX = 2**31 - 1
 
 
@@ -39,7 +39,7 @@ async def create(call: Call, body: AgentCreate) -> Mapping[str, Any]:
         "system": body.system or None,
         "tools": wire.tools(body.tools),
         "mcp_servers": wire.servers(body.mcp_servers),
-        "skills": skills(body.skills),
+        "skills": await chosen(call, body.skills),
         "multiagent": None,
         "execution_identity": identity(body.execution_identity),
         "metadata": patch_metadata({}, body.metadata),
@@ -95,7 +95,9 @@ async def update(call: Call, agent_id: str, body: AgentUpdate) -> Mapping[str, A
                 f"version: The agent is at version {row['version']}, not {body.version}; "
                 "read it again and repeat your change."
             )
-        snapshot = changed(call.services, row["body"], body)
+        given = "skills" in body.model_fields_set
+        skills = await chosen(call, body.skills) if given else None
+        snapshot = changed(call.services, row["body"], body, skills)
         check(snapshot)
         snapshot = await rosters.after_update(call, tx, row, snapshot, body)
         if snapshot != row["body"]:
@@ -141,8 +143,13 @@ async def keep_version(
     )
 
 
-def changed(services: Services, stored: Mapping[str, Any], body: AgentUpdate) -> dict[str, Any]:
-    """The snapshot after an update."""
+def changed(
+    services: Services,
+    stored: Mapping[str, Any],
+    body: AgentUpdate,
+    skills: list[dict[str, Any]] | None,
+) -> dict[str, Any]:
+    """The snapshot after an update; `skills`: the new ones, None keeps."""
     given = body.given()
     after = dict(stored)
     for name in ("description", "system"):
@@ -156,8 +163,8 @@ def changed(services: Services, stored: Mapping[str, Any], body: AgentUpdate) ->
         after["tools"] = wire.tools(body.tools)
     if "mcp_servers" in given:
         after["mcp_servers"] = wire.servers(body.mcp_servers)
-    if "skills" in given:
-        after["skills"] = skills(body.skills)
+    if skills is not None:
+        after["skills"] = skills
     if "execution_identity" in given:
         after["execution_identity"] = identity(body.execution_identity)
     after["metadata"] = patch_metadata(stored["metadata"], body.metadata)
@@ -215,15 +222,6 @@ def named(path: str, message: str) -> str:
     return message if message.startswith(path) else f"{path}: {message}"
 
 
-def skills(given: Any) -> list[Any]:
-    """No skills yet."""
-    if given:
-        raise Invalid(
-            f'skills.0: Skills are not available on this server yet ("{given[0].skill_id}").'
-        )
-    return []
-
-
 def identity(given: Any) -> dict[str, Any]:
     """The platform's own account is the only one."""
     if isinstance(given, AwsRole):
@@ -231,22 +229,3 @@ def identity(given: Any) -> dict[str, Any]:
             'execution_identity.type: Only "service_account" is available on this server.'
         )
     return dict(wire.SERVICE_ACCOUNT)
-
-
-async def newest_first(
-    call: Call, table: Table, kind: str, filters: list[Filter], answer: Any
-) -> Mapping[str, Any]:
-    """A page of a plain noun, newest first."""
-    after = cursor(call.query, kind, "desc", (str, str))
-    part = Slice(limit(call.query, LIMIT, LIMIT_MAX), after=place(after) if after else None)
-    rows, more = await table.list(call.services.database, call.workspace_id, part, filters)
-    last = Cursor(kind, "desc", (rows[-1]["created_at"], rows[-1]["id"])) if more else None
-    return page([answer(row) for row in rows], last)
-
-
-def place(after: Cursor) -> tuple[float, str]:
-    """The row a cursor points at."""
-    try:
-        return instant(after.key[0]), after.key[1]
-    except ValueError:
-        raise Invalid(BAD) from None

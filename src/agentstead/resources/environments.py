@@ -6,7 +6,7 @@ from typing import Any
 from agentstead.api.router import Call, Router
 from agentstead.errors import Invalid
 from agentstead.ids import ENVIRONMENT
-from agentstead.resources.agents import newest_first
+from agentstead.resources.listing import newest_first
 from agentstead.store.table import Filter, Row, Table
 from agentstead.wire import environment as wire
 from agentstead.wire import extension

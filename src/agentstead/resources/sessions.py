@@ -19,6 +19,8 @@ from agentstead.resources.content_files import check_files
 from agentstead.resources.environments import environments
 from agentstead.resources.session_list import list_sessions
 from agentstead.resources.session_resources import attached, check_alive, rules_of
+from agentstead.resources.skills.chosen import chosen
+from agentstead.resources.skills.kept import keep_skills, skill_copies
 from agentstead.store.table import Row
 from agentstead.wire import agent as wire_agent
 from agentstead.wire import environment as wire_environment
@@ -56,6 +58,7 @@ async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
         session_budget.check_priced(
             call.services.catalogue, agent, call.services.settings.judge_model
         )
+    copies = await skill_copies(call, agent["skills"])
     resources = body.resources or ()
     check_resources(resources, rules_of(call, environment["config"]["type"]))
     incoming = await initial(call, body.initial_events or ())
@@ -77,6 +80,7 @@ async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
         incoming=incoming,
         budget=None if body.budget is None else body.budget.as_sent(),
     )
+    await keep_skills(call, session_id, copies)
     await call.services.log.create(new)
     # Not read again: once it is written, nothing may make the client believe that it is not.
     return wire.answer(fresh(new), call.now)
@@ -258,12 +262,14 @@ async def resolve_agent(
         )
     snapshot = wire_agent.session_agent(wire_agent.answer(row))
     if isinstance(given, AgentWithOverrides):
-        return overridden(call, snapshot, given)
+        return await overridden(call, snapshot, given)
     agents.known_model(call.services, snapshot["model"]["id"])
     return snapshot
 
 
-def overridden(call: Call, snapshot: Mapping[str, Any], body: AgentWithOverrides) -> dict[str, Any]:
+async def overridden(
+    call: Call, snapshot: Mapping[str, Any], body: AgentWithOverrides
+) -> dict[str, Any]:
     """A snapshot with its overrides, checked as a whole."""
     given, agent = body.given(), dict(snapshot)
     try:
@@ -278,7 +284,7 @@ def overridden(call: Call, snapshot: Mapping[str, Any], body: AgentWithOverrides
         if "mcp_servers" in given:
             agent["mcp_servers"] = wire_agent.servers(body.mcp_servers)
         if "skills" in given:
-            agent["skills"] = agents.skills(body.skills)
+            agent["skills"] = await chosen(call, body.skills)
         check_tools(agent["tools"], agent["mcp_servers"], agent["skills"])
     except Invalid as error:
         raise Invalid(f"agent.{error.message}", code=error.code) from None

@@ -136,12 +136,18 @@ async def sweep(database: Database, blobs: Blobs, grace_seconds: float = GRACE_S
         " and not exists (select 1 from sessions s where s.id = f.session_id)",
         (grace_seconds,),
     )
+    await database.execute(
+        "delete from session_skills k where k.created_at < now() - make_interval(secs => %s)"
+        " and not exists (select 1 from sessions s where s.id = k.session_id)",
+        (grace_seconds,),
+    )
     # A row goes before its body: a body without a row is found again, a row without one is a loss.
     dead = await database.fetch(
         "delete from blobs where id in (select b.id from blobs b"
         " where b.created_at < now() - make_interval(secs => %s)"
         " and not exists (select 1 from files f where f.blob_id = b.id)"
         " and not exists (select 1 from skill_versions v where v.blob_id = b.id)"
+        " and not exists (select 1 from session_skills k where k.blob_id = b.id)"
         " limit %s for update skip locked) returning id",
         (grace_seconds, SWEEP_MAX),
     )

@@ -119,6 +119,7 @@ def model_request(answer: "Answer", model: Model, scribe: Scribe | None) -> Mode
         state.environment,
         servers,
         state.mounted,
+        state.skills,
         network=network_note(state.environment, networked=world.networked),
     )
     config = thread.agent["model"]

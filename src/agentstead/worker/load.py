@@ -1,6 +1,7 @@
 """A claimed session's state: read from the log, then folded."""
 
 from agentstead.harness.context import ToolText
+from agentstead.harness.mounts import Skill
 from agentstead.harness.permission import BUILTINS
 from agentstead.harness.retry import RetryPolicy
 from agentstead.harness.state import State, fold_all, initial
@@ -11,10 +12,12 @@ from agentstead.worker.world import World
 
 async def load(world: World, lease: Lease) -> State:
     """Read and fold. Raises LeaseLost."""
-    return from_record(world, await world.log.load(lease))
+    record = await world.log.load(lease)
+    named = record.agent.get("skills")
+    return from_record(world, record, await world.skills.of(lease.session_id) if named else ())
 
 
-def from_record(world: World, record: SessionRecord) -> State:
+def from_record(world: World, record: SessionRecord, skills: tuple[Skill, ...] = ()) -> State:
     """The state of a session as it was read."""
     state = initial(
         session_id=record.session_id,
@@ -31,6 +34,7 @@ def from_record(world: World, record: SessionRecord) -> State:
         attempts=record.attempts,
         attempts_max=world.pace.attempts_max,
         budget=record.budget,
+        skills=skills,
     )
     state = fold_all(state, record.events).with_inbox(record.inbox)
     return state.with_attached(resource.files_of(record.resources))

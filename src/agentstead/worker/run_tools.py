@@ -3,7 +3,7 @@
 from agentstead.errors import Fault, SandboxFault, StoreFault
 from agentstead.harness.state import State
 from agentstead.harness.steps import Call, CancelTools
-from agentstead.sandbox.sandbox import Outcome, SandboxSpec, Upload
+from agentstead.sandbox.sandbox import Mount, Outcome, SandboxSpec, Upload
 from agentstead.tools.tool import ToolCall
 from agentstead.wire.events.stored import Draft
 from agentstead.worker.limits import limits_for
@@ -26,6 +26,7 @@ async def run_tool(world: World, state: State, call: Call) -> list[Draft]:
                     sandbox=world.sandbox,
                     spec=SandboxSpec(
                         limits=limits_for(state, world.limits),
+                        mounts=await skill_mounts(world, state),
                         uploads=await uploads_for(world, state),
                         network=network_for(state),
                     ),
@@ -49,6 +50,11 @@ async def run_tool(world: World, state: State, call: Call) -> list[Draft]:
 async def uploads_for(world: World, state: State) -> tuple[Upload, ...]:
     """The files that lie in the sandbox; what is attached is looked at with each message."""
     return await world.files.uploads(state.session_id) if state.attached else ()
+
+
+async def skill_mounts(world: World, state: State) -> tuple[Mount, ...]:
+    """Where the session's skills lie; they are mounted when its sandbox starts."""
+    return await world.skills.mounts(state.session_id) if state.skills else ()
 
 
 def explanation(fault: Fault) -> str:

@@ -6,12 +6,13 @@ from typing import Any, Protocol
 
 from agentstead.clock import Clock
 from agentstead.errors import McpFault
+from agentstead.harness.mounts import Skill
 from agentstead.harness.servers import ServerTool
 from agentstead.ids import Ids
 from agentstead.log.log import Lease, Log
 from agentstead.providers.prices import Price
 from agentstead.providers.provider import Capabilities, Provider
-from agentstead.sandbox.sandbox import Limits, Outcome, Sandbox, Upload
+from agentstead.sandbox.sandbox import Limits, Mount, Outcome, Sandbox, Upload
 from agentstead.tools.tool import Tool
 
 
@@ -162,6 +163,33 @@ class NoFiles:
 NO_FILES = NoFiles()
 
 
+class SessionSkills(Protocol):
+    """The skills of sessions (`worker.skills.StoredSkills`)."""
+
+    async def of(self, session_id: str) -> tuple[Skill, ...]:
+        """What a model is told of them."""
+        ...
+
+    async def mounts(self, session_id: str) -> tuple[Mount, ...]:
+        """Their folders on this host, made when they are not there. Raises StoreFault."""
+        ...
+
+
+class NoSkills:
+    """A world without any."""
+
+    async def of(self, _: str) -> tuple[Skill, ...]:
+        """None."""
+        return ()
+
+    async def mounts(self, _: str) -> tuple[Mount, ...]:
+        """None."""
+        return ()
+
+
+NO_SKILLS = NoSkills()
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """The worker's numbers, from the settings."""
@@ -198,3 +226,4 @@ class World:
     """Who judges calls under the policy `auto`; None: the client is asked."""
     networked: bool = True
     """Whether sandboxes have a network at all."""
+    skills: SessionSkills = NO_SKILLS

@@ -32,6 +32,25 @@ REQUIREMENTS = {
         "Older clients get their own form, and may delete the last version first.",
         CLIENTS,
     ),
+    "agents": Requirement(
+        "wire §2.3, skills §5.4",
+        "An agent's skills are resolved to versions that exist; two of one name, unknown ones and the "
+        "vendor's own are a 400 naming the entry.",
+    ),
+    "sessions": Requirement(
+        "skills §5.4",
+        "A session keeps its skills' files whatever is deleted later; a new one of an agent whose version "
+        "was deleted is a 400.",
+    ),
+    "mounted": Requirement(
+        "skills §5.4",
+        "The files lie read-only in the sandbox under the skill's name; only name and description are in the "
+        "prompt.",
+    ),
+    "workers": Requirement(
+        "work queue §1.2, §11 A9",
+        "A worker of a self-hosted environment gets the skills of its sessions only.",
+    ),
     "sources": Requirement(
         "skills §5.2", "There are none of the vendor's own: they are not ours to give.", OWN
     ),

@@ -12,7 +12,7 @@ from agentstead.api.router import Call, Router
 from agentstead.api.uploads import Form
 from agentstead.errors import Invalid, NotFound
 from agentstead.ids import SKILL
-from agentstead.resources.agents import place
+from agentstead.resources.listing import place
 from agentstead.resources.skills.upload import FORM, legacy, taken_in
 from agentstead.store.table import Filter, Row, Slice, Table
 from agentstead.wire.answers.answer import Deleted

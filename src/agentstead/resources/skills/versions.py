@@ -12,7 +12,7 @@ from agentstead.api.paging import Cursor, cursor, limit, page
 from agentstead.api.router import Call, Router
 from agentstead.api.uploads import Form
 from agentstead.errors import Invalid, NotFound
-from agentstead.resources.agents import place
+from agentstead.resources.listing import place
 from agentstead.resources.skills.skills import LIMIT, LIMIT_MAX, skills
 from agentstead.resources.skills.upload import FORM, legacy, skill_versions, taken_in
 from agentstead.store.table import Asks, Filter, Row, Slice

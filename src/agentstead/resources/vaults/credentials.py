@@ -13,7 +13,7 @@ from agentstead.api.query import instant
 from agentstead.api.router import Call, Router
 from agentstead.clock import rfc3339
 from agentstead.errors import Conflict, Invalid, NotFound
-from agentstead.resources.agents import newest_first
+from agentstead.resources.listing import newest_first
 from agentstead.resources.vaults.auth import Auth, AuthUpdate
 from agentstead.resources.vaults.kept import Future, Kept, changed, kept
 from agentstead.store.seal import Seal

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, StringConstraints
 
 from agentstead.api.router import Call, Router
 from agentstead.errors import Invalid
-from agentstead.resources.agents import newest_first
+from agentstead.resources.listing import newest_first
 from agentstead.resources.vaults.credentials import credentials, purge
 from agentstead.store.table import Filter, Row, Table
 from agentstead.wire.answers.answer import Deleted, Page

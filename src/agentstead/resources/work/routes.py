@@ -9,8 +9,8 @@ from typing import Any
 
 from agentstead.api.router import Call, Raw, Router
 from agentstead.errors import Invalid, NotFound
-from agentstead.resources.agents import newest_first
 from agentstead.resources.environments import environments
+from agentstead.resources.listing import newest_first
 from agentstead.resources.work import queue, states
 from agentstead.resources.work.ending import update as write_columns
 from agentstead.resources.work.states import Item
