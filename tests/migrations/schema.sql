@@ -154,6 +154,16 @@ CREATE TABLE public.schema_migrations (
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.session_skills (
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    place integer NOT NULL,
+    version_id text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL,
+    description text NOT NULL,
+    blob_id text NOT NULL COLLATE pg_catalog."C",
+    created_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.sessions (
     id text NOT NULL COLLATE pg_catalog."C",
     workspace_id text NOT NULL COLLATE pg_catalog."C",
@@ -379,6 +389,9 @@ ALTER TABLE ONLY public.outputs
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY public.session_skills
+    ADD CONSTRAINT session_skills_pkey PRIMARY KEY (session_id, place);
+
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_pkey PRIMARY KEY (id);
 
@@ -443,6 +456,8 @@ CREATE INDEX files_session ON public.files USING btree (session_id, created_at, 
 CREATE INDEX inbox_session ON public.inbox USING btree (session_id, arrived);
 
 CREATE INDEX outputs_file ON public.outputs USING btree (file_id) WHERE (file_id IS NOT NULL);
+
+CREATE INDEX session_skills_blob ON public.session_skills USING btree (blob_id);
 
 CREATE INDEX sessions_agent ON public.sessions USING btree (workspace_id, agent_id, created_at, id);
 
@@ -513,6 +528,9 @@ ALTER TABLE ONLY public.outputs
 
 ALTER TABLE ONLY public.outputs
     ADD CONSTRAINT outputs_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.session_skills
+    ADD CONSTRAINT session_skills_blob_id_fkey FOREIGN KEY (blob_id) REFERENCES public.blobs(id);
 
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
