@@ -13,7 +13,7 @@ from agentstead.api.paging import Cursor, cursor, limit, page
 from agentstead.api.router import Call, Fields, Router
 from agentstead.api.uploads import Form, Part
 from agentstead.clock import from_rfc3339
-from agentstead.errors import Invalid, NotFound, Refusal
+from agentstead.errors import Invalid, NotFound, Refusal, StoreFault
 from agentstead.ids import BLOB, SESSION
 from agentstead.store import files as store
 from agentstead.store.blobs import Body
@@ -216,15 +216,18 @@ async def content(call: Call, file_id: str) -> Download:
     if expired(row, call.now):
         raise NotFound(f"File {file_id} has expired.", code="file_expired")
     blob_id = row["blob_id"]
-    return await download(
-        Content(
-            row["filename"],
-            row["mime_type"],
-            row["size_bytes"],
-            lambda start, end: call.services.blobs.read(blob_id, start, end),
-        ),
-        call.headers,
+    body = Content(
+        row["filename"],
+        row["mime_type"],
+        row["size_bytes"],
+        lambda start, end: call.services.blobs.read(blob_id, start, end),
     )
+    try:
+        return await download(body, call.headers)
+    except StoreFault:
+        # It may have been deleted since its row was read; otherwise the fault is the store's.
+        await files.retrieve(call.services.database, call.workspace_id, file_id)
+        raise
 
 
 @router.delete("/v1/files/{file_id}", answer=Deleted)

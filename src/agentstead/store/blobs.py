@@ -2,8 +2,8 @@
 
 Promises: what `put` returned is whole and on the disk; what it did not return is not there; a
 reader never sees a part of a body; bodies are streamed and never held in memory. Several processes
-may share one folder. Who refers to a body is told by the `blobs` table: a body that nothing refers
-to is deleted by `sweep` after a time of grace, in which its row may still be on its way.
+may share one folder. Who refers to a body is told by the `blobs` table; `store.files` deletes what
+nothing refers to, and what has no row after a time of grace, in which it may be on its way.
 """
 
 import asyncio

@@ -16,11 +16,11 @@ from agentstead.store.pool import Database, Transaction
 from agentstead.store.table import Row, Table, Write, moment
 
 GRACE_SECONDS = 3600.0
-"""How old a body without a row, and a row without a session, must be before it is deleted."""
+"""How old a body without a row, and a row without its session, must be before it is deleted."""
 LISTED_SECONDS = 30 * 86400.0
 """How long an expired file is still listed."""
 SWEEP_MAX = 500
-"""Bodies deleted at a time."""
+"""Bodies looked at in one statement."""
 
 files = Table(
     "files",
@@ -129,7 +129,11 @@ async def expire(database: Database) -> int:
 
 
 async def sweep(database: Database, blobs: Blobs, grace_seconds: float = GRACE_SECONDS) -> int:
-    """Delete rows and bodies nobody refers to any more; how many bodies. Several may sweep at once."""
+    """Delete rows and bodies nobody refers to any more; how many bodies. Several may sweep at once.
+
+    A body and what refers to it are written in one transaction, so only rows that may be written
+    before their session need a time of grace.
+    """
     await database.execute(
         "delete from files f where f.session_id is not null"
         " and f.created_at < now() - make_interval(secs => %s)"
@@ -141,19 +145,22 @@ async def sweep(database: Database, blobs: Blobs, grace_seconds: float = GRACE_S
         " and not exists (select 1 from sessions s where s.id = k.session_id)",
         (grace_seconds,),
     )
-    # A row goes before its body: a body without a row is found again, a row without one is a loss.
-    dead = await database.fetch(
-        "delete from blobs where id in (select b.id from blobs b"
-        " where b.created_at < now() - make_interval(secs => %s)"
-        " and not exists (select 1 from files f where f.blob_id = b.id)"
-        " and not exists (select 1 from skill_versions v where v.blob_id = b.id)"
-        " and not exists (select 1 from session_skills k where k.blob_id = b.id)"
-        " limit %s for update skip locked) returning id",
-        (grace_seconds, SWEEP_MAX),
-    )
-    for row in dead:
-        await blobs.delete(row["id"])
-    return len(dead)
+    deleted = 0
+    while True:
+        # A row goes before its body: a body without a row is found again, a row without one is a loss.
+        dead = await database.fetch(
+            "delete from blobs where id in (select b.id from blobs b"
+            " where not exists (select 1 from files f where f.blob_id = b.id)"
+            " and not exists (select 1 from skill_versions v where v.blob_id = b.id)"
+            " and not exists (select 1 from session_skills k where k.blob_id = b.id)"
+            " limit %s for update skip locked) returning id",
+            (SWEEP_MAX,),
+        )
+        for row in dead:
+            await blobs.delete(row["id"])
+        deleted += len(dead)
+        if len(dead) < SWEEP_MAX:
+            return deleted
 
 
 async def sweep_lost(database: Database, blobs: Blobs, grace_seconds: float = GRACE_SECONDS) -> int:
