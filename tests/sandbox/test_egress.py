@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ import pytest
 from agentstead.clock import SystemClock
 from agentstead.sandbox.bubblewrap import Bubblewrap
 from agentstead.sandbox.decisions import Decision, Traffic, take
+from agentstead.sandbox.managers import SYSTEM_PATH, PackageHosts
 from agentstead.sandbox.network import Bounds, Egress
 from agentstead.sandbox.sandbox import Mount, Network
 from tests.support.egress import Origin, certificate, origin
@@ -271,3 +273,39 @@ async def test_many_alike_decisions_are_one_line(place: Place) -> None:
     await place.bash("for n in 1 2 3 4 5; do curl -s http://evil.test/; done")
     (one,) = [one for one in place.taken() if isinstance(one, Decision)]
     assert (one.count, one.reason) == (5, "host")
+
+
+async def reachable(host: str) -> bool:
+    """Whether this machine reaches a host at all."""
+    try:
+        async with asyncio.timeout(5):
+            _, writer = await asyncio.open_connection(host, 443)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize(
+    ("program", "install", "look"),
+    [
+        ("pip3", "pip3 install -q h11", "/usr/bin/python3 -c 'import h11; print(h11.__file__)'"),
+        ("npm", "npm install -g --no-fund --no-audit is-number", "ls -d /workspace/.local/lib/node_modules/*"),
+    ],
+)  # fmt: skip
+async def test_packages_are_installed_through_the_proxy(
+    place: Place, program: str, install: str, look: str
+) -> None:
+    if shutil.which(program, path=SYSTEM_PATH) is None:
+        pytest.skip(f"needs {program}")
+    hosts = await PackageHosts().hosts()
+    if not hosts or not all([await reachable(host) for host in hosts[:3]]):
+        pytest.skip("needs package indexes that this machine reaches")
+    only = Network("limited", package_managers=True)
+    denied = await place.bash(f"{install}; {look}", "sesn_denied", Network("limited"))
+    assert "exit code" in denied
+    said = await place.bash(f"{install} && {look}", network=only)
+    assert "/workspace/.local/lib/" in said.splitlines()[-1], said
+    assert "is not an allowed host" in await place.bash("curl -sS http://evil.test/")
