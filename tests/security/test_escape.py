@@ -10,13 +10,15 @@ import os
 import re
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agentstead.sandbox.bubblewrap import Bubblewrap
-from agentstead.sandbox.sandbox import Limits, SandboxSpec
+from agentstead.sandbox.network import Egress
+from agentstead.sandbox.sandbox import Limits, Network, SandboxSpec
 from tests.support.sandboxes import SPEC, needed, real_sandboxes, supervisor_pid, text
 
 ID = "sesn_escape"
@@ -209,22 +211,23 @@ REFUSED = {
 }
 ALLOWED = ("unix", "inet", "netlink route")
 """What tools need; shows as well that an attempt which succeeds is seen as such."""
-_seen: dict[str, Any] = {}
+_seen: dict[str, dict[str, Any]] = {}
 
 
-@pytest.fixture
-async def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What every attempt gave; tried once a run."""
-    if not _seen:
+@pytest.fixture(params=["none", "unrestricted"])
+async def found(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What every attempt gave in a sandbox with this network; tried once a run."""
+    mode = request.param
+    if mode not in _seen:
         await needed()
         monkeypatch.setenv("AGENTSTEAD_SECRET_CANARY", "canary-in-the-platform")
-        async with real_sandboxes() as sandboxes:
-            _seen.update(await attempts(sandboxes))
-    return _seen
+        async with real_sandboxes(egress=Egress()) as sandboxes:
+            _seen[mode] = await attempts(sandboxes, replace(SPEC, network=Network(mode)))
+    return _seen[mode]
 
 
-async def attempts(sandboxes: Bubblewrap) -> dict[str, Any]:
-    await sandboxes.call("sesn_other", SPEC, "1", "write", {"file_path": "mine", "content": "x"})
+async def attempts(sandboxes: Bubblewrap, spec: SandboxSpec) -> dict[str, Any]:
+    await sandboxes.call("sesn_other", spec, "1", "write", {"file_path": "mine", "content": "x"})
     host_file = sandboxes.root.parent / "host-secret"
     host_file.write_text("secret")
     own = sandboxes.root / ID
@@ -234,10 +237,10 @@ async def attempts(sandboxes: Bubblewrap) -> dict[str, Any]:
         name = f"agentstead-test-{os.getpid()}"
         unix.bind(f"\0{name}")
         unix.listen()
-        await sandboxes.call(ID, SPEC, "1", "write", {"file_path": "try.py", "content": ATTEMPTS})
+        await sandboxes.call(ID, spec, "1", "write", {"file_path": "try.py", "content": ATTEMPTS})
         words = [str(listener.getsockname()[1]), name, *map(str, paths)]
         command = f"python3 try.py {' '.join(words)}"
-        outcome = await sandboxes.call(ID, SPEC, "2", "bash", {"command": command})
+        outcome = await sandboxes.call(ID, spec, "2", "bash", {"command": command})
     assert not outcome.is_error, outcome
     host_file.unlink()
     result: dict[str, Any] = json.loads(text(outcome))

@@ -1,24 +1,26 @@
-"""The network of sandboxes, as this platform's operator sets it up; what it decides goes to the log."""
+"""What the egress proxies of this host decide becomes lines of the platform's log, and metrics."""
 
 import asyncio
+from pathlib import Path
 
-from agentstead.app.rooms import Rooms
+from agentstead.clock import Clock
 from agentstead.sandbox.decisions import Decision, Traffic, take
 from agentstead.telemetry import logs
+from agentstead.telemetry.metrics import Metrics
 
 log = logs.get("egress")
 
 
-async def note_egress(rooms: Rooms) -> None:
-    """Write down what the proxies of this host have decided since the last time."""
-    taken = await asyncio.to_thread(lambda: list(take(rooms.sandbox.root, rooms.clock)))
+async def note_egress(sandboxes: Path, clock: Clock, metrics: Metrics) -> None:
+    """Write down what was decided since the last time; `sandboxes` is their folder."""
+    taken = await asyncio.to_thread(lambda: list(take(sandboxes, clock)))
     for one in taken:
         if isinstance(one, Traffic):
-            rooms.metrics.moved(one.sent, one.received)
+            metrics.moved(one.sent, one.received)
             if one.lost:
                 log.warning("decisions left out", session_id=one.session_id, count=one.lost)
         else:
-            rooms.metrics.egress(one.decision, one.reason, one.count)
+            metrics.egress(one.decision, one.reason, one.count)
             write(one)
 
 

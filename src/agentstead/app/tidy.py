@@ -79,7 +79,7 @@ async def tidy(rooms: Rooms) -> None:
 
     Sandboxes are listed before sessions: one that starts meanwhile has a session by then.
     """
-    await note_egress(rooms)
+    await note_egress(rooms.sandbox.root, rooms.clock, rooms.metrics)
     try:
         here = await rooms.sandbox.reconcile(set())
         for sandbox_id in await without_session(rooms.database, here) if here else ():

@@ -38,6 +38,10 @@ REQUIREMENTS = {
         "wire §3.4, §5.2",
         "A limited network that does not allow an agent's MCP servers refuses its sessions.",
     ),
+    "network": Requirement(
+        "wire §4.1",
+        "A sandbox reaches what its session's environment allowed when the session was made.",
+    ),
     "packages": Requirement(
         "clients rule 24",
         "Packages are installed before the first tool call.",

@@ -16,13 +16,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentstead.sandbox.supervisor.frames import Frames, FrameTooLarge, pack
-from agentstead.sandbox.supervisor.gate import Gate
+from agentstead.sandbox.supervisor.gate import gate_of
 from agentstead.sandbox.supervisor.journal import Journal
 from agentstead.sandbox.supervisor.launch import Launched
 from agentstead.sandbox.supervisor.limits import Control
 from agentstead.sandbox.supervisor.outcomes import CANCELLED, answer, failure
 from agentstead.sandbox.supervisor.place import SOCKET, Place
-from agentstead.sandbox.supervisor.spool import Spool
 from agentstead.sandbox.supervisor.watch import Watch
 
 LOG_BYTES = 8192
@@ -70,7 +69,7 @@ class Supervisor:
         self.journal = Journal(place.journal)
         self.watch = Watch(place, control, self.limits, launched.pid)
         self.selector = selectors.DefaultSelector()
-        self.gate = self._gate(config)
+        self.gate = gate_of(config, place, control, self.selector, self._call_now)
         self.runner_frames = Frames()
         self.calls: dict[str, Call] = {}
         self.bash_queue: deque[Call] = deque()
@@ -80,14 +79,6 @@ class Supervisor:
         self._quiet_seconds = min(QUIET_SECONDS, self.idle_seconds / 4)
         self.selector.register(launched.channel, selectors.EVENT_READ, self._from_runner)
         self.selector.register(launched.log, selectors.EVENT_READ, self._read_log)
-
-    def _gate(self, config: dict[str, Any]) -> Gate | None:
-        """The way out, where the sandbox has a network."""
-        if not config.get("network"):
-            return None
-        uid = self.place.meta().get("uid", 0)
-        spool = Spool(self.place.root, self.place.sandbox_id)
-        return Gate(config["network"], uid, self.control, self.selector, spool, self._call_now)
 
     def _call_now(self) -> str:
         """The call that the network is used for, as far as one can tell: only bash can use it."""

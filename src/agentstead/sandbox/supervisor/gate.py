@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from agentstead.sandbox.supervisor.limits import Control
+from agentstead.sandbox.supervisor.place import Place
 from agentstead.sandbox.supervisor.spool import Spool
 
 PROXY = Path(__file__).parent.parent / "egress" / "__main__.py"
@@ -194,6 +195,20 @@ class Gate:
                 connection.send(ANSWER)
         except OSError:
             return
+
+
+def gate_of(
+    config: dict[str, Any],
+    place: Place,
+    control: Control,
+    selector: selectors.BaseSelector,
+    call_id: Callable[[], str],
+) -> Gate | None:
+    """The way out, where the sandbox has a network."""
+    if not config.get("network"):
+        return None
+    spool = Spool(place.root, place.sandbox_id)
+    return Gate(config["network"], place.meta().get("uid", 0), control, selector, spool, call_id)
 
 
 def _spawn(descriptors: dict[int, int], libraries: str) -> int:
