@@ -85,7 +85,7 @@ async def test_secrets_in_input_reach_neither_inbox_nor_echo(
     rows = await database.fetch("select payload::text as text from inbox order by arrived")
     assert ["[redacted]" in row["text"] for row in rows] == [True, True]
     page = await log.page(WS, new.id)
-    shown = [*page.rows, *(row["text"] for row in rows)]
+    shown = [*(text.decode() for text in page.rows), *(row["text"] for row in rows)]
     for _ in range(2):  # the batch that a late stream gets, and what is queued
         shown.append(str(await follower.next(5)))
     assert not any("quoted" in text for text in shown)

@@ -1,6 +1,7 @@
 """Going on after an event: from anywhere in the log, neither gap nor duplicate, then live."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -52,7 +53,7 @@ async def session_of_turns(log: EventLog, turns: int) -> tuple[Any, list[str]]:
         row = await log.retrieve(WS, new.id)
         await turn_over(log, lease, new, row.head_seq)
     record = await log.page(WS, new.id)
-    return new, [text.split('"')[3] for text in record.rows]
+    return new, [json.loads(text)["id"] for text in record.rows]
 
 
 async def test_every_event_can_be_gone_on_after(log: EventLog, page: int) -> None:

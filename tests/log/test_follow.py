@@ -118,7 +118,7 @@ async def test_nothing_is_missed_and_nothing_doubled_while_streams_open(log: Eve
         await follower.close()
 
 
-def tail_payload(text: str) -> Any:
+def tail_payload(text: bytes) -> Any:
     import json
 
     return json.loads(text)
@@ -170,7 +170,7 @@ async def test_a_listed_end_is_not_streamed_again(log: EventLog) -> None:
         new, lease = await begun(log)
         await turn_over(log, lease, new, 0)
         page = await log.page(WS, new.id, descending=descending, limit=3 if not descending else 1)
-        assert any("session.status_idle" in text for text in page.rows)
+        assert any(b"session.status_idle" in text for text in page.rows)
         assert await frames(await log.follow(WS, new.id)) == []
 
 

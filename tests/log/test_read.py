@@ -73,7 +73,8 @@ async def test_rows_are_the_stored_bytes(log: EventLog) -> None:
     sent = event(new, "agent.tool_result", content="a\u0000b", order={"z": 1, "a": [1.50, "ä"]})
     await log.append(lease, [sent], seen=0, derived=derived(new))
     page = await log.page(WS, new.id)
-    assert page.rows[0] == json.dumps(sent.payload, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(sent.payload, ensure_ascii=False, separators=(",", ":"))
+    assert page.rows[0] == text.encode()
 
 
 async def test_what_was_sent_is_listed_last_when_send_returns(log: EventLog) -> None:

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 
 from agentstead.clock import Clock
-from agentstead.errors import LeaseLost
+from agentstead.errors import LeaseLost, NotFound
 from agentstead.ids import EVENT, WORKER, Ids
-from agentstead.log import follow, inbox, read, routes, wait, work
+from agentstead.log import follow, inbox, pages, read, routes, wait, work
 from agentstead.log.append import Appender
 from agentstead.log.backlog import Backlog
 from agentstead.log.bus import GONE, INPUT, LOG, WORK, PostgresBus
@@ -287,28 +287,14 @@ class EventLog:
         after: tuple[int, int, int] | None = None,
     ) -> EventPage:
         """A page; one that shows the end of the latest turn counts as having seen it."""
-        row = await self.database.fetch_one(
-            "select primary_thread_id, batch_ended_seq, batch_seen from sessions"
-            " where id = %s and workspace_id = %s",
-            (session_id, workspace_id),
-        )
-        if row is None:
-            await read.retrieve(self.database, workspace_id, session_id)  # raises NotFound
-            return EventPage((), None, False)
-        page, seqs = await read.page(
-            self.database,
-            session_id,
-            row["primary_thread_id"],
-            thread_id=thread_id,
-            types=types,
-            created=created,
-            descending=descending,
-            limit=limit,
-            after=after,
-        )
-        if row["batch_ended_seq"] in seqs:
-            await self.mark_seen(session_id, thread_id or "", row)
-        return page
+        facts = await self.database.fetch_one(pages.FACTS, (session_id, workspace_id))
+        if facts is None:
+            raise NotFound(f"There is no session {session_id}.")
+        wanted = pages.Wanted(session_id, thread_id, types, created, descending, limit, after)
+        found = await pages.page(self.database, wanted, facts)
+        if found.shows_end:
+            await self.mark_seen(session_id, thread_id or "", facts)
+        return found.page
 
     async def mark_seen(self, session_id: str, view: str, row: Mapping[str, Any]) -> None:
         """Remember that a list has returned the end of the latest turn."""

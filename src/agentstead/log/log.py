@@ -323,12 +323,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """A page of events as stored JSON texts, ready to be spliced into a response."""
+    """A page of events as their stored bytes, ready to be spliced into a response."""
 
-    rows: tuple[str, ...]
-    """Public payloads as JSON text."""
+    rows: tuple[bytes, ...]
+    """Public payloads as JSON in UTF-8."""
     last: tuple[int, int, int] | None
-    """Where the next page begins (`read.Place`): how far log and queue were shown."""
+    """Where the next page begins (`pages.Place`): how far log and queue were shown."""
     more: bool
 
 

@@ -125,7 +125,13 @@ def resume_after(call: Call) -> tuple[str, str | None]:
     return "after", None
 
 
-def spliced(rows: Sequence[str], last: Cursor | None) -> Raw:
-    """A page from JSON texts, without parsing them."""
-    next_page = canonical(last.text()) if last else "null"
-    return Raw(f'{{"data":[{",".join(rows)}],"next_page":{next_page}}}'.encode())
+def spliced(rows: Sequence[bytes], last: Cursor | None) -> Raw:
+    """A page from JSON texts, without parsing them, and copied only once."""
+    next_page = canonical(last.text()).encode() if last else b"null"
+    end = b'],"next_page":' + next_page + b"}"
+    if not rows:
+        return Raw(b'{"data":[' + end)
+    parts = list(rows)
+    parts[0] = b'{"data":[' + parts[0]
+    parts[-1] += end
+    return Raw(b",".join(parts))

@@ -5,13 +5,15 @@ is a `StoreFault` of kind `unavailable` (retryable), never a driver's error. Par
 `%(name)s`. `json` columns come back parsed; who needs the stored bytes selects `column::text`.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow, dict_row, tuple_row
+from psycopg.types.string import ByteaBinaryLoader
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from agentstead.errors import StoreFault
@@ -92,7 +94,7 @@ class Database:
         pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             connection_class=AsyncConnection[DictRow],
-            kwargs={"autocommit": True, "row_factory": dict_row},
+            kwargs={"autocommit": True, "row_factory": dict_row, "client_encoding": "utf8"},
             min_size=1,
             max_size=connections_max,
             timeout=CONNECT_SECONDS,
@@ -141,6 +143,21 @@ class Database:
         """All rows."""
         async with self.connection() as connection:
             return await Transaction(connection).fetch(sql, params)
+
+    async def fetch_raw(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
+        """All rows as tuples, JSON as its stored UTF-8 bytes: for many rows that are passed on.
+
+        In a task of its own: they come in some forty pieces, and each would wake every coroutine
+        from the socket up to the door.
+        """
+        return await asyncio.create_task(self._raw(sql, params))
+
+    async def _raw(self, sql: str, params: Params) -> list[tuple[Any, ...]]:
+        async with self.connection() as connection:
+            cursor = connection.cursor(binary=True, row_factory=tuple_row)
+            cursor.adapters.register_loader("json", ByteaBinaryLoader)
+            await cursor.execute(sql.encode(), params or None)
+            return await cursor.fetchall()
 
     async def fetch_one(self, sql: str, params: Params = ()) -> dict[str, Any] | None:
         """The first row, None when there is none."""
