@@ -131,9 +131,14 @@ class Gate:
         theirs.close()
         self._pid, self._channel, self._line = handed, ours, b""
         self._started = time.monotonic()
-        self._control.add(self._pid)
         ours.setblocking(False)
         self._selector.register(ours, selectors.EVENT_READ, self._from_proxy)
+        try:
+            self._control.add(self._pid)
+        except OSError as error:
+            # unlimited it must not run: its end is heard of like any other, and is not tried for ever
+            os.kill(self._pid, signal.SIGKILL)
+            sys.stderr.write(f"the egress proxy cannot be limited: {error}\n")
 
     def _from_proxy(self) -> None:
         self._hear()
