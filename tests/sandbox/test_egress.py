@@ -269,10 +269,11 @@ async def test_decisions_of_a_background_process_are_its_sessions(place: Place) 
     assert (one.session_id, one.call_id, one.decision) == ("sesn_net", "", "allowed")
 
 
-async def test_many_alike_decisions_are_one_line(place: Place) -> None:
+async def test_alike_decisions_are_counted(place: Place) -> None:
     await place.bash("for n in 1 2 3 4 5; do curl -s http://evil.test/; done")
-    (one,) = [one for one in place.taken() if isinstance(one, Decision)]
-    assert (one.count, one.reason) == (5, "host")
+    taken = [one for one in place.taken() if isinstance(one, Decision)]
+    assert {(one.host, one.reason) for one in taken} == {("evil.test", "host")}
+    assert sum(one.count for one in taken) == 5
 
 
 async def reachable(host: str) -> bool:
