@@ -125,7 +125,8 @@ class Watched:
         while True:
             why = self.get("/why")
             if why["state"] in ("idle", "terminated"):
-                rest = why["queue"]["inbox"] == len(self.waiting_instructions())
+                waits = why["waiting_for"]["type"] == "client"
+                rest = why["queue"]["inbox"] == len(self.kept_waiting(waits))
                 if rest and not why["lease"] and why["waiting_for"]["type"] != "worker":
                     return str(why["state"])
             elif self.runs_on(why["queue"]["inbox"]):
@@ -133,10 +134,11 @@ class Watched:
             assert time.monotonic() < until, f"{self.id} does not settle: {why}"
             time.sleep(0.004)
 
-    def waiting_instructions(self) -> list[Event]:
-        """Instructions that wait for a message to come."""
+    def kept_waiting(self, for_answers: bool) -> list[Event]:
+        """Instructions that wait for a message; behind open calls also messages that came before them."""
         queued = [one for one in self.listed("order=desc&limit=100") if not one["processed_at"]]
-        return [one for one in queued if one["type"] == "system.message"]
+        kinds = ("system.message", "user.message") if for_answers else ("system.message",)
+        return [one for one in queued if one["type"] in kinds]
 
     def runs_on(self, inbox: int) -> bool:
         """Whether a call runs that only an interrupt ends, and nothing else is under way."""

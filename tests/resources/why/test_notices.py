@@ -25,6 +25,8 @@ def test_queued_input_says_when_it_is_taken_in() -> None:
     assert running["event_ids"] == ["sevt_9"]
     alone = notices(row("idle", "end_turn", inbox_count=2), queued=waits)["queued_input"]
     assert "instructions alone start no turn" in alone["message"]
+    behind = notices(row("idle", "requires_action", inbox_count=2), queued=waits)["queued_input"]
+    assert "once the open calls are answered" in behind["message"]
     due = notices(row("idle", "requires_action", inbox_count=1, wake_at=NOW), queued=waits)
     assert "as soon as a worker" in due["queued_input"]["message"]
 
