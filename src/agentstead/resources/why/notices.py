@@ -19,10 +19,13 @@ def queued_input(facts: Facts) -> Iterator[Notice]:
     number = facts.row.inbox_count
     if not number or facts.row.status == "terminated":
         return
-    if (facts.row.stop_reason or {}).get("type") == "requires_action":
-        when = "once the open calls are answered"
-    elif facts.row.wake_at is None:
-        when = "with the next user.message: instructions alone start no turn"
+    waits = (facts.row.stop_reason or {}).get("type") == "requires_action"
+    if facts.row.wake_at is None:
+        when = (
+            "once the open calls are answered"
+            if waits
+            else "with the next user.message: instructions alone start no turn"
+        )
     elif facts.row.status == "running":
         when = "between two model requests"
     else:
