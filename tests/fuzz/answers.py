@@ -39,7 +39,7 @@ def judge(method: str, status: int, headers: Mapping[str, str], body: bytes | No
         error_shape(status, value, headers)
     else:
         assert status == 200, said
-        if isinstance(value, dict) and isinstance(value.get("data"), list):
+        if method == "GET" and isinstance(value, dict) and isinstance(value.get("data"), list):
             page_shape(value)
     return value
 

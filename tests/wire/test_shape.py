@@ -91,3 +91,13 @@ def test_the_limits_of_metadata_hold_for_the_result() -> None:
     for bad in ({"k" * 65: "v"}, {"": "v"}, {"k": "v" * 513}, {"k": 1}):
         with pytest.raises(Invalid, match=r"^metadata"):
             parse(AgentUpdate, json.dumps({"metadata": bad}).encode())
+
+
+def test_a_union_is_described_with_the_schema_of_each_value() -> None:
+    described = Send.model_json_schema()
+    union = described["properties"]["events"]["items"]
+    mapping = union["discriminator"]["mapping"]
+    assert set(mapping.values()) == {one["$ref"] for one in union["oneOf"]}
+    for value, ref in mapping.items():
+        shape = described["$defs"][ref.rpartition("/")[2]]
+        assert shape["properties"]["type"]["const"] == value

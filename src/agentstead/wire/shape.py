@@ -149,7 +149,12 @@ class OneOf:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         """The union with its discriminator, for generators of clients."""
-        return {**handler(schema), "discriminator": {"propertyName": self.field}}
+        found = handler(schema)
+        choices: Mapping[str, Any] = schema.get("choices", {})
+        # Without a mapping a value would be looked up as the name of a schema, which it is not.
+        members = zip(choices, found["oneOf"], strict=True)
+        mapping = {name.removeprefix(MARK): member["$ref"] for name, member in members}
+        return {**found, "discriminator": {"propertyName": self.field, "mapping": mapping}}
 
 
 @dataclass(frozen=True)
