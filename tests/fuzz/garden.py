@@ -102,6 +102,13 @@ class Garden:
             assert time.monotonic() < until, events
             time.sleep(0.01)
 
+    def queue(self) -> None:
+        """A self-hosted environment whose queue has an item."""
+        place = self.environment(type="self_hosted")
+        self.session(self.agent(), place, initial_events=[says("call")])
+        for item in self.http.get(f"/v1/environments/{place['id']}/work").json()["data"]:
+            self.keep("work_id", item)
+
     def replant(self) -> None:
         """What a request may have ended, anew: one of each."""
         self.session(self.agent(), self.environment())
@@ -123,8 +130,9 @@ def season(garden: Garden, chance: random.Random, path: dict[str, Any]) -> dict[
     found = dict(path)
     for name in path:
         if garden.ids.get(name) and chance.random() < SHARE:
-            # The newest is the one that nothing has ended yet.
-            found[name] = chance.choice([*garden.ids[name][:8], garden.ids[name][-1]])
+            # Half of the time the newest, which nothing has ended yet.
+            newest = chance.random() < 0.5
+            found[name] = garden.ids[name][-1] if newest else chance.choice(garden.ids[name][:8])
     if found.get("session_id") in garden.threads and "thread_id" in found:
         found["thread_id"] = garden.threads[found["session_id"]]
     return found

@@ -93,6 +93,9 @@ def spoilt_body(case: Any) -> bool:
 def test_every_route_answers(
     running: Running, garden: Garden, tag: str, mode: GenerationMode
 ) -> None:
+    garden.replant()
+    if tag == "Work":
+        garden.queue()
     caller = Caller(running, garden)
     operations = [one.ok() for one in described(running, garden).include(tag=tag).get_all_operations()]  # fmt: skip
     assert operations
