@@ -1,9 +1,11 @@
 """Decisions of egress proxies in the log and in the metrics."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
+import structlog
 
 from agentstead.app.egress import note_egress
 from agentstead.app.rooms import egress_of
@@ -13,6 +15,16 @@ from agentstead.settings import Settings, load
 from agentstead.telemetry import logs
 from agentstead.telemetry.metrics import Metrics
 from agentstead.testing.clock import ManualClock
+
+
+@pytest.fixture(autouse=True)
+def restored() -> object:
+    """Leave the log as it was: it writes to what a test captures."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield None
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
 
 
 async def test_decisions_become_lines_and_counts(

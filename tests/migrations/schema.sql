@@ -155,6 +155,7 @@ CREATE TABLE public.schema_migrations (
 );
 
 CREATE TABLE public.session_skills (
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
     session_id text NOT NULL COLLATE pg_catalog."C",
     place integer NOT NULL,
     version_id text NOT NULL COLLATE pg_catalog."C",
@@ -531,6 +532,9 @@ ALTER TABLE ONLY public.outputs
 
 ALTER TABLE ONLY public.session_skills
     ADD CONSTRAINT session_skills_blob_id_fkey FOREIGN KEY (blob_id) REFERENCES public.blobs(id);
+
+ALTER TABLE ONLY public.session_skills
+    ADD CONSTRAINT session_skills_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
 
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);

@@ -36,10 +36,10 @@ async def keep_skills(call: Call, session_id: str, copies: Sequence[Row]) -> Non
         for place, row in enumerate(copies):
             await tx.ask(
                 "insert into session_skills"
-                " (session_id, place, version_id, name, description, blob_id, created_at)"
-                " values (%s, %s, %s, %s, %s, %s, to_timestamp(%s))",
+                " (workspace_id, session_id, place, version_id, name, description, blob_id, created_at)"
+                " values (%s, %s, %s, %s, %s, %s, %s, to_timestamp(%s))",
                 (
-                    session_id, place, row["id"], row["name"], row["description"], row["blob_id"],
+                    call.workspace_id, session_id, place, row["id"], row["name"], row["description"], row["blob_id"],
                     call.now,
                 ),
             )  # fmt: skip

@@ -1,5 +1,6 @@
 -- What sessions keep of their skills: written before their session, gone after it.
 create table session_skills (
+    workspace_id text collate "C" not null references workspaces,
     session_id   text collate "C" not null,
     place        integer not null,
     version_id   text collate "C" not null,
