@@ -59,5 +59,5 @@ class RandomIds:
 
     def new(self, prefix: str) -> str:
         """A new identifier with this prefix."""
-        stamp = base62(int(self.clock.now() * 1000), 8)
+        stamp = base62(round(self.clock.now() * 1000), 8)
         return f"{prefix}_01{stamp}{base62(self.below(62**14), 14)}"
