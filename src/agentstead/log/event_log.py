@@ -287,11 +287,11 @@ class EventLog:
         after: tuple[int, int, int] | None = None,
     ) -> EventPage:
         """A page; one that shows the end of the latest turn counts as having seen it."""
-        facts = await self.database.fetch_one(pages.FACTS, (session_id, workspace_id))
-        if facts is None:
-            raise NotFound(f"There is no session {session_id}.")
         wanted = pages.Wanted(session_id, thread_id, types, created, descending, limit, after)
-        found = await pages.page(self.database, wanted, facts)
+        read = await pages.page(self.database, workspace_id, wanted)
+        if read is None:
+            raise NotFound(f"There is no session {session_id}.")
+        facts, found = read
         if found.shows_end:
             await self.mark_seen(session_id, thread_id or "", facts)
         return found.page

@@ -60,22 +60,31 @@ class Found:
     shows_end: bool
 
 
-async def page(database: Database, wanted: Wanted, facts: Mapping[str, Any]) -> Found:
-    """Read a page; `facts`: the session's, read before."""
-    if facts["queued"] and wanted.shows_queue:
-        return await both(database, wanted, facts)
-    return await log_alone(database, wanted, facts)
+async def page(
+    database: Database, workspace_id: str, wanted: Wanted
+) -> tuple[Mapping[str, Any], Found] | None:
+    """The session's facts and a page; None when there is no such session.
 
-
-async def log_alone(database: Database, wanted: Wanted, facts: Mapping[str, Any]) -> Found:
-    """Nothing was queued when the facts were read, so the log holds all there was."""
+    The log is read right after the facts: mostly nothing is queued, and then it holds all there was.
+    """
     where, params = logged(wanted)
     way = "desc" if wanted.descending else "asc"
-    rows = await database.fetch_raw(
+    log = (
         f"select seq, payload from events where {where}"  # noqa: S608 - our words
-        f" order by seq {way} limit {wanted.limit + 1}",
-        params,
+        f" order by seq {way} limit {wanted.limit + 1}"
     )
+    facts, rows = await database.fetch_one_and_raw(
+        (FACTS, (wanted.session_id, workspace_id)), (log, params)
+    )
+    if facts is None:
+        return None
+    if facts["queued"] and wanted.shows_queue:
+        return facts, await both(database, wanted, facts)
+    return facts, log_alone(wanted, facts, rows)
+
+
+def log_alone(wanted: Wanted, facts: Mapping[str, Any], rows: list[tuple[Any, ...]]) -> Found:
+    """A page of the log only."""
     more = len(rows) > wanted.limit
     del rows[wanted.limit :]
     texts = tuple([row[1] for row in rows])

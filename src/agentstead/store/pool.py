@@ -159,6 +159,22 @@ class Database:
             await cursor.execute(sql.encode(), params or None)
             return await cursor.fetchall()
 
+    async def fetch_one_and_raw(
+        self, first: tuple[str, Params], then: tuple[str, Params]
+    ) -> tuple[dict[str, Any] | None, list[tuple[Any, ...]]]:
+        """A row, and rows that were read after it, as by `fetch_raw`, in one journey."""
+        return await asyncio.create_task(self._one_and_raw(first, then))
+
+    async def _one_and_raw(
+        self, first: tuple[str, Params], then: tuple[str, Params]
+    ) -> tuple[dict[str, Any] | None, list[tuple[Any, ...]]]:
+        async with self.connection() as connection, connection.pipeline():
+            one = await connection.execute(first[0].encode(), first[1] or None)
+            many = connection.cursor(binary=True, row_factory=tuple_row)
+            many.adapters.register_loader("json", ByteaBinaryLoader)
+            await many.execute(then[0].encode(), then[1] or None)
+            return await one.fetchone(), await many.fetchall()
+
     async def fetch_one(self, sql: str, params: Params = ()) -> dict[str, Any] | None:
         """The first row, None when there is none."""
         async with self.connection() as connection:
