@@ -13,6 +13,8 @@ from tests.support.server import MODEL, Running, serving
 
 SCRIPT = {
     "scripts": [
+        {"when": {"contains": "two lookups"},
+         "turns": [{"tools": [{"name": "lookup", "input": {}}] * 2}, {"text": "Found."}]},
         {"when": {"contains": "lookup"},
          "turns": [{"tools": [{"name": "lookup", "input": {}}]}, {"text": "Found."}]},
         {"when": {"contains": "slow"}, "turns": [{"text": "It takes its time, this one."}]},
@@ -258,6 +260,24 @@ async def test_waiting_until_a_session_rests(worked: Running) -> None:
     ended = await over
     assert (ended["reason"], ended["timed_out"]) == ("archived", False)
     assert (await wait(worked, session))["reason"] == "archived"
+
+
+@requirement("resume:wait")
+async def test_waiting_after_some_of_the_answers_names_the_rest(
+    server: Running, database_url: str
+) -> None:
+    session = await begin(server)
+    await send(server, session, say("two lookups"))
+    async with serving(database_url, workers=1, script=SCRIPT):
+        first, second = (await wait(server, session))["stop_reason"]["event_ids"]
+    # No worker is there, so the answer stays queued until the next one comes.
+    await send(server, session, {"type": "user.custom_tool_result", "custom_tool_use_id": first})
+    assert (await wait(server, session, "?timeout_seconds=0"))["timed_out"]
+    waits = asyncio.create_task(wait(server, session))
+    async with serving(database_url, workers=1, script=SCRIPT):
+        left = await waits
+        assert (left["reason"], left["timed_out"]) == ("requires_action", False)
+        assert left["stop_reason"]["event_ids"] == [second]
 
 
 @requirement("resume:wait")

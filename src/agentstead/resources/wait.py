@@ -18,8 +18,17 @@ router = Router("Sessions")
 
 TIMEOUT_SECONDS = 30
 TIMEOUT_SECONDS_MAX = 300
+
+
+def resting(row: SessionRow) -> bool:
+    """Whether nothing happens any more until somebody acts. Some of several answers leave the status
+    as it is; until a worker has taken them in, the stop reason still names their calls."""
+    taken_in = not row.inbox_count or row.wake_at is None
+    return row.status == "terminated" or (row.status == "idle" and taken_in)
+
+
 UNTIL: dict[str, Callable[[SessionRow], bool]] = {
-    "idle": lambda row: row.status in ("idle", "terminated"),
+    "idle": resting,
     "terminated": lambda row: row.status == "terminated",
 }
 """What can be waited for. A terminated session never becomes idle, so it ends both."""
