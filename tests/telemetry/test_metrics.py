@@ -49,6 +49,14 @@ def test_names_that_users_choose_make_no_series() -> None:
     assert b"my_secret_tool" not in metrics.render()
 
 
+def test_names_that_models_make_up_make_no_series() -> None:
+    metrics = Metrics()
+    metrics.appended([event("agent.tool_use", "sevt_a", name="mcp__docs__gone", input={})])
+    metrics.appended([event("agent.tool_result", "sevt_b", tool_use_id="sevt_a", is_error=True)])
+    assert value(metrics, names.TOOL_CALLS, tool="unknown", outcome="error") == 1
+    assert b"mcp__docs__gone" not in metrics.render()
+
+
 def test_model_requests_are_timed_and_their_tokens_added() -> None:
     metrics = Metrics()
     usage = {"input_tokens": 7, "output_tokens": 3, "cache_read_input_tokens": 2}

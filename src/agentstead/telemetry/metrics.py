@@ -13,6 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from agentstead.errors import Misconfigured
 from agentstead.telemetry import names
+from agentstead.wire.tool import BUILTIN
 
 CALLS_REMEMBERED_MAX = 10_000
 """Open tool calls whose names are kept to label their results."""
@@ -152,7 +153,9 @@ class Metrics:
         for event in events:
             self.events.labels(event.type).inc()
             if event.type == "agent.tool_use" or event.type in FOREIGN:
-                tool = FOREIGN.get(event.type) or str(event.payload["name"])
+                name = str(event.payload["name"])
+                # A model can call a tool by a name that it made up: no label for that.
+                tool = FOREIGN.get(event.type) or (name if name in BUILTIN else "unknown")
                 remember(self._calls, event.id, tool, CALLS_REMEMBERED_MAX)
             elif event.type in RESULTS:
                 self._answered(event)
