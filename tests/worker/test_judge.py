@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from agentstead.errors import ProviderFault
 from agentstead.harness.permission import ALLOWED, HIGH_RISK, UNDECIDED
@@ -175,6 +176,18 @@ async def test_each_call_gets_its_own_verdict_and_keeps_what_was_said() -> None:
     ]
     assert [each.private["judge"]["decision"] for each in uses] == list(verdicts)
     assert len(script.requests) == 3
+
+
+@pytest.mark.parametrize(("answer", "lines"), [(say("allow"), 1), (said("ask"), 0)])
+async def test_what_keeps_the_judge_from_deciding_is_logged(answer: Answer, lines: int) -> None:
+    place, _ = placed(answer, in_turn([say(use("bash"))]))
+    with capture_logs() as told:
+        await asked(place)
+    decided_nothing = {
+        "event": "the judge decided nothing", "log_level": "warning", "room": "worker",
+        "session_id": SESSION, "judge": JUDGE, "fault": "Its answer could not be read.",
+    }  # fmt: skip
+    assert told == [decided_nothing] * lines
 
 
 async def test_nobody_is_asked_at_the_cap() -> None:

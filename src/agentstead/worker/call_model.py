@@ -31,6 +31,7 @@ from agentstead.providers.provider import (
     TextStart,
     ThinkingStart,
 )
+from agentstead.telemetry import logs
 from agentstead.wire.budget import reached
 from agentstead.wire.events.stored import Draft
 from agentstead.worker import judge, server_tools
@@ -39,6 +40,8 @@ from agentstead.worker.judge import Proposed, Ruling
 from agentstead.worker.load import tool_texts
 from agentstead.worker.network import network_note
 from agentstead.worker.world import Model, World
+
+log = logs.get("worker")
 
 TOOL_USES = {
     "builtin": "agent.tool_use",
@@ -105,7 +108,18 @@ async def rulings(answer: "Answer", request: ModelRequest, done: Done) -> dict[s
         found = await asyncio.gather(
             *(judge.rule(world, state.said, call, geo) for call in proposed)
         )
+        for ruling in found:
+            tell(answer.lease.session_id, ruling)
     return {block["id"]: ruling for block, ruling in zip(blocks, found, strict=True)}
+
+
+def tell(session_id: str, ruling: Ruling) -> None:
+    """A judge that decides nothing leaves every call to the client: the operator must see why."""
+    record = ruling.record or {}
+    if fault := record.get("fault"):
+        log.warning(
+            "the judge decided nothing", session_id=session_id, judge=record["model"], fault=fault
+        )
 
 
 def model_request(answer: "Answer", model: Model, scribe: Scribe | None) -> ModelRequest:

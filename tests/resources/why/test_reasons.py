@@ -65,6 +65,16 @@ def test_each_state_has_its_reason(
     assert found["next_action"].endswith(".")
 
 
+def test_a_judge_may_be_what_a_model_request_waits_for() -> None:
+    policy = {"permission_policy": {"type": "auto"}}
+    tools = [{"type": "custom", "name": "order"}, {"default_config": policy, "configs": []}]
+    judged = row("running", agent={"model": {"id": "m"}, "tools": tools}, **HELD)
+    answer = "The model m is answering, or the judge decides on its calls."
+    assert said(judged, [START])["reason"] == answer
+    plain = row("running", agent={"model": {"id": "m"}, "tools": tools[:1]}, **HELD)
+    assert said(plain, [START])["reason"] == "The model m is answering."
+
+
 def test_a_waiting_session_names_its_asks() -> None:
     asks = (Ask("sevt_1", "confirmation", "t"), Ask("sevt_2", "custom", "t"))
     uses = [

@@ -3,7 +3,7 @@
 Each rule looks at the facts only and returns what is to be said, or None when it does not apply.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,11 +146,24 @@ def model_answering(facts: Facts) -> Said | None:
         return None
     if spans[0]["type"] != "span.model_request_start":
         return None
+    judged = (
+        ", or the judge decides on its calls" if any_auto(facts.row.agent.get("tools", ())) else ""
+    )
     return Said(
-        f"The model {facts.row.agent['model']['id']} is answering.",
+        f"The model {facts.row.agent['model']['id']} is answering{judged}.",
         facts.since(spans[0]),
         {"type": "model", "event_id": spans[0]["id"]},
         "Wait, or send user.interrupt.",
+    )
+
+
+def any_auto(tools: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a judge may have a say: its decisions are part of the model request."""
+    return any(
+        config["permission_policy"]["type"] == "auto"
+        for tool in tools
+        if "default_config" in tool
+        for config in (tool["default_config"], *tool["configs"])
     )
 
 
