@@ -38,11 +38,6 @@ REQUIREMENTS = {
         "The Models API lists what the server resolves, and finds one by its name.",
         SDK,
     ),
-    "skills": Requirement(
-        "wire §2.3",
-        "An agent may have skills.",
-        gap="Refused with a 400 that names it; comes with skills.",
-    ),
     "custom-tools": Requirement(
         "wire §3.5",
         "A custom tool is echoed unchanged; a name, description or schema against the rules is a 400.",

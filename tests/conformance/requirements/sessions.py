@@ -41,9 +41,4 @@ REQUIREMENTS = {
     "filters": Requirement(
         "wire §5.6", "Lists filter by agent, version, status, time, deployment and memory store."
     ),
-    "vaults": Requirement(
-        "wire §5.2",
-        "A session uses the credentials of vaults.",
-        gap="Refused with a 400 that names it; comes with vaults.",
-    ),
 }

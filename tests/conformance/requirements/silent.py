@@ -46,7 +46,7 @@ SILENT: tuple[Silent, ...] = (
     Silent("wire §2.1", "Fields that are absent?", "Every field is answered: null, `[]` or `{}`.", SDK, "sdks:answers"),
     Silent("wire §2.2", "A model that nobody serves?", "400 that lists what there is; names are echoed as sent.", CLIENTS, "agents:unknown-model"),
     Silent("wire §2.3", "Another execution identity than the service account?", "400.", OWN, "choices:execution-identity"),
-    Silent("wire §2.3", "Skills on an agent without the `read` tool?", "400, as documented for sessions.", DOCUMENTED, "agents:skills"),
+    Silent("wire §2.3", "Skills on an agent without the `read` tool?", "400, as documented for sessions.", DOCUMENTED, "skills:agents"),
     Silent("wire §2.4", "The times of an old version?", "`created_at` is the agent's, `updated_at` its own, `archived_at` the agent's.", OWN, "choices:version-times"),
     Silent("wire §2.5", "An update of an archived agent?", "400.", OWN, "agents:life"),
     Silent("wire §2.6", "Archiving twice?", "200 with the first time.", OWN, "agents:life"),

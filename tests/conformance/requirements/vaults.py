@@ -42,6 +42,11 @@ REQUIREMENTS = {
         "vaults §3.3, wire §5.2",
         "A session names live vaults of its workspace; others are refused, and none can be changed later.",
     ),
+    "variables": Requirement(
+        "vaults §3.4",
+        "Programs in the sandbox use a credential as an environment variable.",
+        gap="Kept under all rules of credentials, not given to sandboxes.",
+    ),
     "mcp": Requirement(
         "vaults §3.4",
         "A server is shown the token of the first vault that has a live one; a change counts at once.",
