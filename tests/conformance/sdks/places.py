@@ -1,14 +1,17 @@
 """Places for other SDKs than the installed one: made on demand beside the tree's own, and kept.
 
 Promises: what is installed is what the hash-locked file says; a place whose file has changed is
-made anew; what cannot be made skips its test with a reason.
+made anew, by one process while the others wait; what cannot be made skips its test with a reason.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -50,7 +53,8 @@ def python(version: str, script: str) -> list[str]:
         install = ("pip", "install", "--quiet", "--require-hashes", "--python")
         run(uv, *install, str(at / "bin/python"), "-r", str(lock))
 
-    kept(place, lock, make)
+    with alone(place):
+        kept(place, lock, make)
     return [interpreter, str(HERE / f"{script}.py")]
 
 
@@ -68,13 +72,33 @@ def typescript(script: str) -> list[str]:
             shutil.copy(source / name, at)
         run(npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(at))
 
-    kept(place, source / "package-lock.json", make)
-    # Node looks for packages from where the file lies.
-    return [node, shutil.copy(source / f"{script}.mjs", place)]
+    with alone(place):
+        kept(place, source / "package-lock.json", make)
+        # Node looks for packages from where the file lies.
+        put(source / f"{script}.mjs", place)
+    return [node, str(place / f"{script}.mjs")]
+
+
+@contextmanager
+def alone(place: Path) -> Iterator[None]:
+    """Keep other test processes out: they run tests of one SDK at the same time."""
+    with (place.parent / f"{place.name}.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def put(source: Path, place: Path) -> None:
+    """Copy a file in one step, since another process may be about to read it."""
+    there = place / source.name
+    if there.exists() and there.read_bytes() == source.read_bytes():
+        return
+    fresh = place / f".{source.name}"
+    shutil.copy(source, fresh)
+    fresh.replace(there)
 
 
 def kept(place: Path, lock: Path, make) -> None:
-    """Make a place unless it is there and was made from this file."""
+    """Make a place unless it is there and was made from this file; call it `alone`."""
     stamp, mark = hashlib.sha256(lock.read_bytes()).hexdigest(), place / "made-from"
     if mark.exists() and mark.read_text() == stamp:
         return
