@@ -83,12 +83,12 @@ def start(place: Place, config: dict[str, Any]) -> Supervisor:
         "note": AGAIN if meta.get("starts") else "",
         "network": bool(config.get("network")),
     }
-    supervisor.tell_runner(first)
+    supervisor.inside.tell(first)
     if not supervisor.wait_ready(READY_SECONDS):
         supervisor.end()
-        words = supervisor.log.decode("utf-8", "replace").strip() or "it did not report in time"
+        words = supervisor.inside.complaints.strip() or "it did not report in time"
         raise CannotStart(words)
-    if host_uid(supervisor.launched.pid) == 0:
+    if host_uid(supervisor.inside.pid) == 0:
         supervisor.end()
         raise CannotStart("it would run as the host's root")
     place.write_meta(starts=meta.get("starts", 0) + 1)
