@@ -19,6 +19,7 @@ PLANTED = (
     ("harness/planted", "import agentstead.store", "agentstead.harness.planted -> agentstead.store"),
     ("sandbox/supervisor/planted", "import agentstead.errors", "supervisor.planted -> agentstead.errors"),
     ("sandbox/supervisor/planted", "import pydantic", "supervisor.planted -> pydantic"),
+    ("sandbox/archive/planted", "import agentstead.errors", "archive.planted -> agentstead.errors"),
     ("worker/planted", "import psycopg", "agentstead.worker.planted -> psycopg"),
     ("worker/planted", "import starlette", "agentstead.worker.planted -> starlette"),
     ("resources/planted", "import psycopg", "agentstead.resources.planted -> psycopg"),
