@@ -8,6 +8,7 @@ import sys
 
 import typer
 
+from agentstead.cli.backup import backup, restore
 from agentstead.cli.doctor import doctor
 from agentstead.cli.key import key
 from agentstead.cli.run import run
@@ -30,6 +31,8 @@ app.command("worker")(worker)
 app.command("run")(run)
 app.add_typer(key, name="key")
 app.add_typer(seal, name="seal")
+app.command("backup")(backup)
+app.command("restore")(restore)
 app.command("doctor")(doctor)
 app.command("version")(version)
 

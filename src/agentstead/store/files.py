@@ -5,7 +5,8 @@ body of its original; what belongs to a session is gone with it; an upload beyon
 quota is refused, however many come at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ LISTED_SECONDS = 30 * 86400.0
 """How long an expired file is still listed."""
 SWEEP_MAX = 500
 """Bodies looked at in one statement."""
+COPYING = 7_023_042
+"""Advisory lock: exclusive while all bodies are copied, shared to delete some."""
 
 files = Table(
     "files",
@@ -148,7 +151,21 @@ async def sweep(database: Database, blobs: Blobs, grace_seconds: float = GRACE_S
     deleted = 0
     while True:
         # A row goes before its body: a body without a row is found again, a row without one is a loss.
-        dead = await database.fetch(
+        dead = await _without_need(database)
+        for row in dead:
+            await blobs.delete(row["id"])
+        deleted += len(dead)
+        if len(dead) < SWEEP_MAX:
+            return deleted
+
+
+async def _without_need(database: Database) -> list[Row]:
+    """Delete rows of bodies that nothing refers to; none while somebody copies bodies."""
+    async with database.transaction() as tx:
+        free = await tx.fetch_one("select pg_try_advisory_xact_lock_shared(%s) as free", (COPYING,))
+        if free is None or not free["free"]:
+            return []
+        return await tx.fetch(
             "delete from blobs where id in (select b.id from blobs b"
             " where not exists (select 1 from files f where f.blob_id = b.id)"
             " and not exists (select 1 from skill_versions v where v.blob_id = b.id)"
@@ -156,11 +173,14 @@ async def sweep(database: Database, blobs: Blobs, grace_seconds: float = GRACE_S
             " limit %s for update skip locked) returning id",
             (SWEEP_MAX,),
         )
-        for row in dead:
-            await blobs.delete(row["id"])
-        deleted += len(dead)
-        if len(dead) < SWEEP_MAX:
-            return deleted
+
+
+@asynccontextmanager
+async def kept(database: Database) -> AsyncIterator[None]:
+    """No body that has a row now is deleted for as long as the block runs."""
+    async with database.transaction() as tx:
+        await tx.execute("select pg_advisory_xact_lock(%s)", (COPYING,))
+        yield
 
 
 async def sweep_lost(database: Database, blobs: Blobs, grace_seconds: float = GRACE_SECONDS) -> int:
