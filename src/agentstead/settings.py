@@ -154,6 +154,9 @@ class Settings(BaseSettings):
     sandbox_idle_seconds: float = 3600.0
     """A sandbox that nobody renews for so long ends itself."""
 
+    sandbox_image: str | None = None
+    """Name or id of the image that sandboxes are made from where the environment names none; `host`: the
+    host's system directories. None: what `agentstead image use` chose, at first the host's."""
     sandbox_env: dict[str, str] = {}
     """Environment variables of every sandbox (JSON), e.g. `{"PIP_INDEX_URL": "https://…"}` where
     packages come from a mirror; never a secret."""

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,11 @@ from typing import Any
 import pytest
 
 from agentstead.sandbox.bubblewrap import Bubblewrap
+from agentstead.sandbox.images.image import Image
+from agentstead.sandbox.images.images import Images
 from agentstead.sandbox.network import Egress
 from agentstead.sandbox.sandbox import Limits, Network, SandboxSpec
+from tests.support.images import tiny_image
 from tests.support.sandboxes import SPEC, needed, real_sandboxes, supervisor_pid, text
 
 ID = "sesn_escape"
@@ -154,7 +157,7 @@ REFUSED = {
     "write /proc/sys/vm/overcommit_memory": "EACCES EROFS",
     "write /proc/sys/net/ipv4/ip_forward": "EACCES EROFS",
     "write /proc/sysrq-trigger": "EACCES EROFS ENOENT",
-    "read /etc/shadow": "ENOENT",
+    "read /etc/shadow": "ENOENT EACCES",
     "read /root/.bashrc": "ENOENT",
     "read /root": "ENOENT",
     "read /home": "ENOENT",
@@ -214,16 +217,25 @@ ALLOWED = ("unix", "inet", "netlink route")
 _seen: dict[str, dict[str, Any]] = {}
 
 
-@pytest.fixture(params=["none", "unrestricted"])
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Images, Image]]:
+    """An image beside the host's own directories: what holds on them holds on it."""
+    with tiny_image(tmp_path_factory.mktemp("image")) as made:
+        yield made
+
+
+@pytest.fixture(params=["none", "unrestricted", "none on an image"])
 async def found(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What every attempt gave in a sandbox with this network; tried once a run."""
-    mode = request.param
-    if mode not in _seen:
+    mode, _, on_image = request.param.partition(" on ")
+    if request.param not in _seen:
         await needed()
+        images, made = request.getfixturevalue("image") if on_image else (None, None)
         monkeypatch.setenv("AGENTSTEAD_SECRET_CANARY", "canary-in-the-platform")
-        async with real_sandboxes(egress=Egress()) as sandboxes:
-            _seen[mode] = await attempts(sandboxes, replace(SPEC, network=Network(mode)))
-    return _seen[mode]
+        spec = replace(SPEC, network=Network(mode), image=made.id if made else "")
+        async with real_sandboxes(egress=Egress(), images=images) as sandboxes:
+            _seen[request.param] = await attempts(sandboxes, spec)
+    return _seen[request.param]
 
 
 async def attempts(sandboxes: Bubblewrap, spec: SandboxSpec) -> dict[str, Any]:
@@ -297,10 +309,16 @@ async def test_no_device_of_the_host_is_there(found: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-async def sandboxes() -> AsyncIterator[Bubblewrap]:
+async def sandboxes(request: pytest.FixtureRequest) -> AsyncIterator[Bubblewrap]:
     await needed()
-    async with real_sandboxes() as real:
+    images = request.getfixturevalue("image")[0] if "spec" in request.fixturenames else None
+    async with real_sandboxes(images=images) as real:
         yield real
+
+
+@pytest.fixture(params=["host", "image"])
+def spec(request: pytest.FixtureRequest, image: tuple[Images, Image]) -> SandboxSpec:
+    return replace(SPEC, image=image[1].id) if request.param == "image" else SPEC
 
 
 async def bash(sandboxes: Bubblewrap, call_id: str, command: str, spec: SandboxSpec = SPEC) -> str:
@@ -308,9 +326,9 @@ async def bash(sandboxes: Bubblewrap, call_id: str, command: str, spec: SandboxS
     return text(outcome)
 
 
-async def test_on_the_host_it_is_never_root(sandboxes: Bubblewrap) -> None:
-    await bash(sandboxes, "1", "sleep 60 & echo")
-    await sandboxes.call("sesn_second", SPEC, "1", "bash", {"command": "sleep 60 & echo"})
+async def test_on_the_host_it_is_never_root(sandboxes: Bubblewrap, spec: SandboxSpec) -> None:
+    await bash(sandboxes, "1", "sleep 60 & echo", spec)
+    await sandboxes.call("sesn_second", spec, "1", "bash", {"command": "sleep 60 & echo"})
     users = []
     for name in (ID, "sesn_second"):
         folder = sandboxes.root / name / "files" / "workspace"
@@ -338,12 +356,14 @@ def running_below(pid: int) -> list[Path]:
     return found
 
 
-async def test_memory_is_limited_and_the_model_is_told(sandboxes: Bubblewrap) -> None:
+async def test_memory_is_limited_and_the_model_is_told(
+    sandboxes: Bubblewrap, spec: SandboxSpec
+) -> None:
     eat = "python3 -c 'x = bytearray(1 << 30); print(len(x))'"
-    said = await bash(sandboxes, "1", eat)
+    said = await bash(sandboxes, "1", eat, spec)
     assert "1073741824" not in said
     assert "memory limit of 256 MiB was reached" in said or "MemoryError" in said
-    assert await bash(sandboxes, "2", "echo fine") == "fine"
+    assert await bash(sandboxes, "2", "echo fine", spec) == "fine"
 
 
 async def test_a_fork_bomb_ends_and_the_next_call_works(sandboxes: Bubblewrap) -> None:
@@ -356,12 +376,9 @@ async def test_a_fork_bomb_ends_and_the_next_call_works(sandboxes: Bubblewrap) -
     assert int(count.splitlines()[-1]) < 12
 
 
-async def test_dev_and_run_cannot_be_filled(sandboxes: Bubblewrap) -> None:
-    said = await bash(
-        sandboxes,
-        "1",
-        "head -c 200M /dev/zero > /dev/shm/x; head -c 5M /dev/zero > /run/x; ls -l /dev/shm/x",
-    )
+async def test_dev_and_run_cannot_be_filled(sandboxes: Bubblewrap, spec: SandboxSpec) -> None:
+    fill = "head -c 200M /dev/zero > /dev/shm/x; head -c 5M /dev/zero > /run/x; ls -l /dev/shm/x"
+    said = await bash(sandboxes, "1", fill, spec)
     assert said.count("No space left on device") == 2
 
 
@@ -380,19 +397,21 @@ async def test_the_disk_is_limited_and_deleting_stays_possible(sandboxes: Bubble
     assert not done.is_error, done
 
 
-async def test_file_tools_follow_links_inside_only(sandboxes: Bubblewrap) -> None:
+async def test_file_tools_follow_links_inside_only(
+    sandboxes: Bubblewrap, spec: SandboxSpec
+) -> None:
     secret = sandboxes.root.parent / "host-secret"
     secret.write_text("secret")
     await bash(sandboxes, "1", f"ln -s {secret} leaf; ln -s / top; ln -s /proc/1/root magic")
     for number, path in enumerate(["leaf", f"top{secret}", f"magic{secret}", f"../..{secret}"]):
-        outcome = await sandboxes.call(ID, SPEC, f"r{number}", "read", {"file_path": path})
+        outcome = await sandboxes.call(ID, spec, f"r{number}", "read", {"file_path": path})
         assert outcome.is_error, path
         assert "secret" not in text(outcome).replace("host-secret", "")
     secret.unlink()
 
 
-async def test_killing_the_runner_is_survived(sandboxes: Bubblewrap) -> None:
-    await bash(sandboxes, "0", "echo kept > file")
-    said = await bash(sandboxes, "1", "kill -9 -1; sleep 5")
+async def test_killing_the_runner_is_survived(sandboxes: Bubblewrap, spec: SandboxSpec) -> None:
+    await bash(sandboxes, "0", "echo kept > file", spec)
+    said = await bash(sandboxes, "1", "kill -9 -1; sleep 5", spec)
     assert "the next call starts it again" in said
-    assert (await bash(sandboxes, "2", "cat file")).endswith("kept")
+    assert (await bash(sandboxes, "2", "cat file", spec)).endswith("kept")

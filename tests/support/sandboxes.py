@@ -13,6 +13,7 @@ import pytest
 
 from agentstead.clock import SystemClock
 from agentstead.sandbox.bubblewrap import Bubblewrap
+from agentstead.sandbox.images.images import Images
 from agentstead.sandbox.network import Egress
 from agentstead.sandbox.sandbox import Limits, Outcome, SandboxSpec
 from agentstead.sandbox.supervisor.place import Place
@@ -25,12 +26,21 @@ _problems: list[str] = []
 
 @asynccontextmanager
 async def real_sandboxes(
-    idle_seconds: float = 60.0, egress: Egress | None = None
+    idle_seconds: float = 60.0,
+    egress: Egress | None = None,
+    images: Images | None = None,
+    *,
+    installing: bool = False,
 ) -> AsyncIterator[Bubblewrap]:
     """Sandboxes below a folder of their own; at the end no process, mount, group or file is left."""
     top = Path(tempfile.mkdtemp(prefix="agentstead-test-"))
     sandboxes = Bubblewrap(
-        top / "sandboxes", clock=SystemClock(), idle_seconds=idle_seconds, egress=egress
+        top / "sandboxes",
+        clock=SystemClock(),
+        idle_seconds=idle_seconds,
+        egress=egress,
+        images=images,
+        installing=installing,
     )
     try:
         yield sandboxes

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from agentstead.errors import Misconfigured
+from agentstead.sandbox.images.images import Images, NoSuchImage
 from agentstead.settings import Settings
 from agentstead.store import data_dir
 
@@ -80,6 +81,17 @@ def points_at(url: str, host: str, port: int) -> bool:
 def own_names() -> set[str]:
     """Names this machine calls itself by."""
     return {socket.gethostname(), socket.getfqdn(), "0.0.0.0", "::"}  # noqa: S104
+
+
+def check_image(settings: Settings) -> None:
+    """The image that sandboxes shall be made from is there."""
+    try:
+        Images.of(settings).resolve(None)
+    except NoSuchImage as error:
+        raise Misconfigured(
+            f"AGENTSTEAD_SANDBOX_IMAGE, or `agentstead image use`: {error.message}\n"
+            "Import it, or choose another one."
+        ) from None
 
 
 def prepare_data_dir(path: Path) -> None:

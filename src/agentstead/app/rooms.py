@@ -19,6 +19,7 @@ from agentstead.resources.vaults.oauth import Oauth
 from agentstead.resources.vaults.tokens import VaultTokens
 from agentstead.sandbox.bubblewrap import Bubblewrap
 from agentstead.sandbox.egress.dial import Upstream
+from agentstead.sandbox.images.images import Images
 from agentstead.sandbox.network import Bounds, Egress
 from agentstead.sandbox.sandbox import Limits
 from agentstead.settings import Settings
@@ -102,6 +103,7 @@ async def open_rooms(
         idle_seconds=settings.sandbox_idle_seconds,
         egress=egress_of(settings),
         env=settings.sandbox_env,
+        images=Images.of(settings),
     )
     blobs = FolderBlobs(settings.data_dir / BLOBS)
     most = Most(settings.file_bytes_max, settings.outputs_max)

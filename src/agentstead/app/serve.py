@@ -50,6 +50,7 @@ async def serving(settings: Settings) -> AsyncIterator[Served]:
     """A server for as long as the block runs."""
     checks.check_door(settings)
     checks.prepare_data_dir(settings.data_dir)
+    checks.check_image(settings)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(checks.listen(settings))

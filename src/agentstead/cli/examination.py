@@ -16,6 +16,11 @@ from agentstead.clock import SystemClock
 from agentstead.errors import AgentsteadError, StoreFault
 from agentstead.providers.catalogue import Catalogue
 from agentstead.sandbox.bubblewrap import Bubblewrap
+from agentstead.sandbox.images import debian
+from agentstead.sandbox.images.image import Image
+from agentstead.sandbox.images.images import Images
+from agentstead.sandbox.probing import system_of
+from agentstead.sandbox.sandbox import Probe
 from agentstead.settings import Settings
 from agentstead.store import binaries
 from agentstead.store.embedded import EmbeddedPostgres
@@ -61,6 +66,7 @@ async def examine(settings: Settings) -> list[Finding]:
         await database(settings),
         server(settings),
         await sandbox(settings),
+        system(settings),
         *models(settings),
         prices(settings),
         judge(settings),
@@ -124,21 +130,52 @@ def server(settings: Settings) -> Finding:
 
 async def sandbox(settings: Settings) -> Finding:
     """Start a sandbox for real, in a place of its own, and see whether it holds."""
-    place = temporary_dir()
     try:
-        provider = Bubblewrap(
-            place / "sandboxes", clock=SystemClock(), idle_seconds=60, egress=egress_of(settings)
-        )
-        probe = await provider.probe()
-        await provider.close()
-    except AgentsteadError as error:
-        return Finding(Grade.FAILED, "sandbox", error.message, [])
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+        probe = await probe_of(settings)
+    except (AgentsteadError, OSError) as error:
+        return Finding(Grade.FAILED, "sandbox", str(error), [])
     what = f"{probe.provider}, {probe.mode}, limits by {probe.limits}, network {probe.network}"
     if not probe.ok:
         return Finding(Grade.FAILED, "sandbox", f"{what}: does not hold", probe.problems)
     return Finding(Grade.LACKING if probe.problems else Grade.OK, "sandbox", what, probe.problems)
+
+
+async def probe_of(settings: Settings, image: Image | None = None) -> Probe:
+    """What a sandbox looks like from inside here, made from this image or the one in force."""
+    place = temporary_dir()
+    try:
+        provider = Bubblewrap(
+            place / "sandboxes",
+            clock=SystemClock(),
+            idle_seconds=60,
+            egress=egress_of(settings),
+            images=Images.of(settings),
+        )
+        try:
+            return await provider.probe(image)
+        finally:
+            await provider.close()
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def system(settings: Settings) -> Finding:
+    """What sandboxes' programs come from, and whether packages can be put on top."""
+    try:
+        image = Images.of(settings).in_force()
+    except (AgentsteadError, OSError) as error:
+        remedy = "Import it again, or choose another with `agentstead image use`."
+        return Finding(Grade.FAILED, "root file system", str(error), [remedy])
+    what = system_of(image)
+    if image is not None:
+        can = "packages of apt can be installed into it" if image.ranged else "no packages of apt"
+        return Finding(Grade.OK, "root file system", f"{what}; {can}")
+    remedies = [
+        "Programs of this machine are seen inside; `agentstead image build` makes an image."
+    ]
+    if shutil.which(debian.PROGRAM) is None:
+        remedies.append(f"That needs the package {debian.PROGRAM}, which is missing.")
+    return Finding(Grade.NOTE, "root file system", f"{what}; no packages of apt", remedies)
 
 
 def temporary_dir() -> Path:

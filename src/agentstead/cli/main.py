@@ -10,6 +10,7 @@ import typer
 
 from agentstead.cli.backup import backup, restore
 from agentstead.cli.doctor import doctor
+from agentstead.cli.image import image
 from agentstead.cli.key import key
 from agentstead.cli.run import run
 from agentstead.cli.seal import seal
@@ -33,6 +34,7 @@ app.add_typer(key, name="key")
 app.add_typer(seal, name="seal")
 app.command("backup")(backup)
 app.command("restore")(restore)
+app.add_typer(image, name="image")
 app.command("doctor")(doctor)
 app.command("version")(version)
 

@@ -1,5 +1,6 @@
 """Environments: recipes of a place to work. Unversioned; sessions keep what they were made with."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,12 +8,14 @@ from agentstead.api.router import Call, Router
 from agentstead.errors import Invalid
 from agentstead.ids import ENVIRONMENT
 from agentstead.resources.listing import newest_first
+from agentstead.sandbox.images.images import Images, NoSuchImage
 from agentstead.store.table import Filter, Row, Table
 from agentstead.wire import environment as wire
 from agentstead.wire import extension
 from agentstead.wire.answers.answer import Deleted, Page
 from agentstead.wire.answers.environment import Environment
 from agentstead.wire.environment import BAD_METADATA, EnvironmentCreate, EnvironmentUpdate
+from agentstead.wire.extension import EnvironmentExtension
 from agentstead.wire.shape import patch_metadata
 
 router = Router("Environments")
@@ -42,7 +45,8 @@ async def create(call: Call, body: EnvironmentCreate) -> Mapping[str, Any]:
         "scope": "organization",
         "agentstead": extension.merged(None, body.agentstead, maxima(call)),
     }
-    check_limits(values)
+    check_own(values)
+    await check_image(call, body.agentstead)
     async with call.services.database.transaction() as tx:
         await environments.insert(call.write(tx), values)
         return wire.answer(await environments.retrieve(tx, call.workspace_id, str(values["id"])))
@@ -69,6 +73,7 @@ async def retrieve(call: Call, environment_id: str) -> Mapping[str, Any]:
 @router.post("/v1/environments/{environment_id}", EnvironmentUpdate, answer=Environment)
 async def update(call: Call, environment_id: str, body: EnvironmentUpdate) -> Mapping[str, Any]:
     """Change an environment; sandboxes that exist are not touched."""
+    await check_image(call, body.agentstead)
     async with call.services.database.transaction() as tx:
         write = call.write(tx)
         row = await environments.lock(write, environment_id)
@@ -78,7 +83,7 @@ async def update(call: Call, environment_id: str, body: EnvironmentUpdate) -> Ma
                 code="environment_archived",
             )
         values = changed(row, body, maxima(call))
-        check_limits(values)
+        check_own(values)
         if any(values[name] != row[name] for name in values):
             await environments.update(write, environment_id, values)
         return wire.answer(await environments.retrieve(tx, call.workspace_id, environment_id))
@@ -120,13 +125,34 @@ def changed(row: Row, body: EnvironmentUpdate, limits_max: Mapping[str, float]) 
     }
 
 
-def check_limits(values: Mapping[str, Any]) -> None:
-    """Only our own sandboxes can be limited by us."""
-    if values["agentstead"] and values["config"]["type"] == "self_hosted":
+def check_own(values: Mapping[str, Any]) -> None:
+    """Only our own sandboxes can be limited by us, and made from our images."""
+    own = values["agentstead"] or {}
+    if values["config"]["type"] != "self_hosted":
+        return
+    if "limits" in own:
         raise Invalid(
             "agentstead.limits: The sandboxes of a self_hosted environment are limited by whoever runs "
             "them."
         )
+    if "image" in own:
+        raise Invalid(
+            "agentstead.image: The sandboxes of a self_hosted environment are made by whoever runs them."
+        )
+
+
+async def check_image(call: Call, given: EnvironmentExtension | None) -> None:
+    """An image that is chosen exists."""
+    if given is not None and given.image is not None:
+        await image_id(call, given.image, "agentstead.image")
+
+
+async def image_id(call: Call, given: str | None, path: str) -> str:
+    """The id of a named image, or of the one in force; empty: the host's system directories."""
+    try:
+        return await asyncio.to_thread(Images.of(call.services.settings).resolve, given)
+    except NoSuchImage as error:
+        raise Invalid(f"{path}: {error.message}") from None
 
 
 def maxima(call: Call) -> Mapping[str, float]:

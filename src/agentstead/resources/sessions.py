@@ -16,7 +16,7 @@ from agentstead.resources import agents, session_budget, vaults
 from agentstead.resources.admission import Sent, echo, refuse_outcome
 from agentstead.resources.agent_versions import at_version
 from agentstead.resources.content_files import check_files
-from agentstead.resources.environments import environments
+from agentstead.resources.environments import environments, image_id
 from agentstead.resources.session_list import list_sessions
 from agentstead.resources.session_resources import attached, check_alive, rules_of
 from agentstead.resources.skills.chosen import chosen
@@ -71,7 +71,7 @@ async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
         agent_version=agent["version"],
         agent=agent,
         environment_id=environment["id"],
-        environment=wire_environment.answer(environment),
+        environment=await fixed(call, environment),
         title=body.title,
         metadata=patch_metadata({}, body.metadata),
         resources=await attached(call, session_id, resources),
@@ -244,6 +244,20 @@ async def usable_environment(call: Call, environment_id: str) -> Row:
             code="environment_archived",
         )
     return row
+
+
+async def fixed(call: Call, environment: Row) -> dict[str, Any]:
+    """The environment as the session keeps it: with the very image its sandbox is made from, whatever
+    becomes of that name or of the default."""
+    kept = wire_environment.answer(environment)
+    if wire_environment.self_hosted(kept):
+        return kept
+    own = dict(kept.pop("agentstead", None) or {})
+    image = await image_id(
+        call, own.pop("image", None), f"environment_id: Environment {kept['id']} cannot be used"
+    )
+    own |= {"image": image} if image else {}
+    return {**kept, "agentstead": own} if own else kept
 
 
 async def resolve_agent(

@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from typing import Any
 from agentstead.clock import Clock
 from agentstead.errors import SandboxFault
 from agentstead.sandbox import ending, link
+from agentstead.sandbox.images.image import Image
+from agentstead.sandbox.images.images import Images
 from agentstead.sandbox.managers import PackageHosts
 from agentstead.sandbox.network import Egress, proxy_config
 from agentstead.sandbox.outputs import look, opened
@@ -39,6 +41,15 @@ LATE_SECONDS = 10.0
 """How long the supervisor that another worker is starting may take to listen."""
 
 
+@dataclass(frozen=True, slots=True)
+class System:
+    """What a sandbox's programs come from."""
+
+    image: Image | None
+    env: Mapping[str, str]
+    config: Mapping[str, str]
+
+
 class Bubblewrap:
     """The sandboxes below one folder, `<data_dir>/sandboxes`."""
 
@@ -50,8 +61,13 @@ class Bubblewrap:
         idle_seconds: float = 3600.0,
         egress: Egress | None = None,
         env: Mapping[str, str] | None = None,
+        images: Images | None = None,
+        installing: bool = False,
     ) -> None:
         self.root = root.absolute()
+        self._images = images
+        self._installing = installing
+        """Whether these sandboxes install into their image, as its root, and keep what they install."""
         self.egress = egress
         """How sandboxes reach the network; None: none of them does."""
         self._env = dict(env or {})
@@ -61,10 +77,12 @@ class Bubblewrap:
         self._starting: dict[str, asyncio.Task[None]] = {}
         self._limits = ""
 
-    async def probe(self) -> Probe:
-        """Start one for real and look whether it holds."""
+    async def probe(self, image: Image | None = None) -> Probe:
+        """Start one for real and look whether it holds; `image`: other than the one in force."""
         words = self.egress.words if self.egress else "none"
-        look = Look(self._program(), os.geteuid() == 0, words)
+        if image is None and self._images is not None:
+            image = await asyncio.to_thread(self._images.in_force)
+        look = Look(self._program(), os.geteuid() == 0, words, image)
         return await examine(self, look, lambda: self._limits)
 
     async def call(
@@ -215,14 +233,19 @@ class Bubblewrap:
 
     async def _spawn(self, place: Place, spec: SandboxSpec) -> dict[str, Any]:
         program, libraries = self._program()
+        system = await asyncio.to_thread(self._system, spec)
+        hosts = system.image.package_hosts if system.image is not None else ()
         config = {
             "root": str(self.root),
             "sandbox_id": place.sandbox_id,
             "idle_seconds": self._idle_seconds,
             "limits": asdict(spec.limits),
             "mounts": [asdict(mount) for mount in spec.mounts],
-            "env": {**self._env, **spec.env},
-            "network": await proxy_config(spec.network, self.egress, self._managers),
+            "env": {**system.env, **self._env, **spec.env},
+            "network": await proxy_config(spec.network, self.egress, self._managers, hosts),
+            **system.config,
+            "layers": list(spec.layers),
+            "installing": self._installing,
             "bwrap": program,
             "libraries": libraries,
         }
@@ -240,6 +263,14 @@ class Bubblewrap:
         except TimeoutError:
             return {"ok": False, "error": f"no answer within {START_SECONDS:g} s"}
         return _report(output.decode("utf-8", "replace"))
+
+    def _system(self, spec: SandboxSpec) -> "System":
+        if not spec.image:
+            return System(None, {}, {})
+        if self._images is None:
+            raise SandboxFault("There are no images here.", kind="start")
+        image, root = self._images.opened(spec.image)
+        return System(image, dict(image.env), {"image": str(root), "python": image.python})
 
     def _program(self) -> tuple[str, list[str]]:
         """Bubblewrap, and the libraries that came with it."""

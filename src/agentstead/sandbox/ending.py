@@ -28,6 +28,11 @@ def end(place: Place) -> None:
         _delete(place)
 
 
+def ended(place: Place) -> None:
+    """Wait until its supervisor is gone, and kill it when it does not go; its files stay."""
+    os.close(_taken(place))
+
+
 def _taken(place: Place) -> int:
     """The lock that the supervisor holds while it lives."""
     lock = os.open(place.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

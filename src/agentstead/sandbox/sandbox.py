@@ -77,6 +77,10 @@ class SandboxSpec:
     uploads: tuple[Upload, ...] = ()
     """In place before each call; unlike mounts they may change while the sandbox runs."""
     network: Network = Network()
+    image: str = ""
+    """The id of the image that its programs come from; empty: the host's own."""
+    layers: tuple[str, ...] = ()
+    """Folders of the host with what was installed on top of that, the lowest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ It is absent from answers where nothing was set.
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from agentstead.errors import Invalid
 from agentstead.wire.shape import Shape
@@ -32,6 +32,9 @@ class EnvironmentExtension(Shape):
     """Of an environment."""
 
     limits: SandboxLimits | None = None
+    image: Annotated[str, StringConstraints(min_length=1, max_length=80)] | None = None
+    """Name or id of the image that sandboxes are made from; `host`: the host's system directories; null or
+    omitted: the platform's default."""
 
 
 LIMITS = tuple(SandboxLimits.model_fields)
@@ -61,4 +64,8 @@ def merged(
                 f"agentstead.limits.{name}: {value:g} is above the {maxima[name]:g} that this "
                 "server's operator allows."
             )
-    return {"limits": limits} if limits else None
+    image = (stored or {}).get("image")
+    if "image" in given.model_fields_set:
+        image = given.image
+    values = {"limits": limits or None, "image": image}
+    return {name: value for name, value in values.items() if value is not None} or None

@@ -6,7 +6,7 @@ from agentstead.harness.steps import Call, CancelTools
 from agentstead.sandbox.sandbox import Mount, Outcome, SandboxSpec, Upload
 from agentstead.tools.tool import ToolCall
 from agentstead.wire.events.stored import Draft
-from agentstead.worker.limits import limits_for
+from agentstead.worker.limits import image_for, limits_for
 from agentstead.worker.network import network_for
 from agentstead.worker.world import World
 
@@ -29,6 +29,7 @@ async def run_tool(world: World, state: State, call: Call) -> list[Draft]:
                         mounts=await skill_mounts(world, state),
                         uploads=await uploads_for(world, state),
                         network=network_for(state),
+                        image=image_for(state),
                     ),
                 )
             )

@@ -14,7 +14,7 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from agentstead.sandbox.supervisor import limits, uids
+from agentstead.sandbox.supervisor import limits, uids, userns
 from agentstead.sandbox.supervisor.control import Supervisor
 from agentstead.sandbox.supervisor.launch import launch
 from agentstead.sandbox.supervisor.place import UIDS, Place
@@ -52,7 +52,7 @@ def main() -> None:
         return
     try:
         supervisor = start(place, config)
-    except (CannotStart, BadMount, uids.NoUserLeft, OSError) as error:
+    except (CannotStart, BadMount, uids.NoUserLeft, userns.NoRange, OSError) as error:
         report({"ok": False, "error": str(error)})
         return
     try:
@@ -69,8 +69,11 @@ def main() -> None:
 def start(place: Place, config: dict[str, Any]) -> Supervisor:
     """A running sandbox."""
     meta = place.meta()
-    uid = meta.get("uid") or own_uid(place)
+    installing = bool(config.get("installing"))
+    uid = userns.FIRST if installing else meta.get("uid") or own_uid(place)
     place.make_files(uid)
+    if installing:
+        place.make_layer(uid)
     control = limits.control(place.host_name, config["limits"])
     groups = [str(folder) for folder in set(control.groups.values())]
     place.write_meta(uid=uid, groups=groups)

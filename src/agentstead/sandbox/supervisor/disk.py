@@ -5,6 +5,7 @@ nothing is followed, every step is taken by descriptor, and the number of open d
 not grow with the depth.
 """
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -42,6 +43,27 @@ def _sum(folder: int, depth: int, stop_at: int) -> int:
     finally:
         os.close(folder)
     return total
+
+
+def disarm(path: Path) -> None:
+    """Take set-user-id and set-group-id from every file below `path`. OSError when it is too deep."""
+    _disarm(os.open(path, DIRECTORY), 0)
+
+
+def _disarm(folder: int, depth: int) -> None:
+    try:
+        if depth > COUNTED_DEPTH_MAX:
+            raise OSError(errno.ELOOP, "folders lie too deep in each other")
+        for name in os.listdir(folder):
+            status = os.lstat(name, dir_fd=folder)
+            if stat.S_ISDIR(status.st_mode):
+                _disarm(os.open(name, DIRECTORY, dir_fd=folder), depth + 1)
+            elif stat.S_ISREG(status.st_mode) and status.st_mode & 0o6000:
+                file = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+                os.chmod(f"/proc/self/fd/{file}", status.st_mode & 0o1777)
+                os.close(file)
+    finally:
+        os.close(folder)
 
 
 def delete(path: Path) -> None:

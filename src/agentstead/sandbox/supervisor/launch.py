@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agentstead.sandbox.supervisor import userns
 from agentstead.sandbox.supervisor.limits import Control
 from agentstead.sandbox.supervisor.place import Place
-from agentstead.sandbox.supervisor.rootfs import LIBRARY, Arguments, add_file_system
+from agentstead.sandbox.supervisor.rootfs import LIBRARY, Arguments, System, add_file_system
 from agentstead.sandbox.supervisor.staging import possible, stage
 
 PYTHON = "/usr/bin/python3"
@@ -28,7 +29,9 @@ SEALS = 0x1 | 0x2 | 0x4 | 0x8
 """Nothing about it can be changed any more, the seals included."""
 MFD_EXEC = 0x10
 PR_SET_NO_NEW_PRIVS = 38
-NAMESPACES = ("user", "pid", "ipc", "uts", "cgroup", "net")
+NAMESPACES = ("pid", "ipc", "uts", "cgroup", "net")
+INSTALLING = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETUID", "SETGID", "KILL")
+"""What root may do in a sandbox that installs into an image: with that image's files and users only."""
 
 
 @dataclass
@@ -53,10 +56,11 @@ def launch(place: Place, config: dict[str, Any], uid: int, control: Control) -> 
     if os.geteuid() == 0 and not arguments.staged:
         # the sandbox's user has to come through; what is private in there stays so
         place.path.chmod(0o711)
-    _add_isolation(arguments)
-    add_file_system(arguments, place, config["mounts"], Path(__file__).parent / "runner")
+    system = System.of(config, place)
+    _add_isolation(arguments, installing=system.upper is not None)
+    add_file_system(arguments, place, system, config["mounts"], Path(__file__).parent / "runner")
     command = [
-        PYTHON,
+        config.get("python") or PYTHON,
         "-I",
         "-S",
         "-B",
@@ -105,11 +109,19 @@ def seccomp_file() -> Path:
     return Path(__file__).parent.parent / "seccomp" / f"{machine}.bpf"
 
 
-def _add_isolation(arguments: Arguments) -> None:
+def _add_isolation(arguments: Arguments, *, installing: bool) -> None:
     for name in NAMESPACES:
         arguments.add(f"--unshare-{name}")
-    arguments.add("--disable-userns", "--assert-userns-disabled", "--cap-drop", "ALL")
-    arguments.add("--uid", "1000", "--gid", "1000", "--hostname", "sandbox", "--clearenv")
+    arguments.add("--hostname", "sandbox", "--clearenv", "--cap-drop", "ALL")
+    if installing:
+        namespace = userns.open_range()
+        arguments.descriptors.append(namespace)
+        arguments.add("--userns", str(namespace))
+        for name in INSTALLING:
+            arguments.add("--cap-add", f"CAP_{name}")
+    else:
+        arguments.add("--unshare-user", "--disable-userns", "--assert-userns-disabled")
+        arguments.add("--uid", "1000", "--gid", "1000")
     arguments.add("--new-session", "--die-with-parent", "--chdir", "/")
     arguments.add("--seccomp", str(arguments.memory(seccomp_file().read_bytes())))
 

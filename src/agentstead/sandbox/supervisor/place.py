@@ -68,6 +68,11 @@ class Place:
         return self.path / "files"
 
     @property
+    def layer(self) -> Path:
+        """What a sandbox that installs has installed."""
+        return self.files / "layer"
+
+    @property
     def outputs(self) -> Path:
         """What the agent hands over."""
         return self.files / "outputs"
@@ -90,6 +95,12 @@ class Place:
                 if uid != os.geteuid():
                     os.chown(folder, uid, uid)
                 folder.chmod(0o1777 if name == "tmp" else 0o755)
+
+    def make_layer(self, uid: int) -> None:
+        """Make where a sandbox that installs keeps what it installs."""
+        for folder in (self.layer, self.layer / "upper", self.layer / "work"):
+            folder.mkdir(mode=0o755, exist_ok=True)
+            os.chown(folder, uid, uid)
 
     def lock(self) -> int | None:
         """Become the one supervisor: the held lock, or None when there is one already."""

@@ -1,12 +1,15 @@
 """What the agent sees as its file system, as arguments for bubblewrap.
 
-The host's `/usr`, read-only; an `/etc` of our making; its own folders; nothing else.
+The host's `/usr`, read-only, and an `/etc` of our making; or an image's folders, read-only, with ours
+put over the files of `/etc` that say who and where one is. Then its own folders; nothing else.
 """
 
 import os
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from agentstead.sandbox.supervisor import staging
 from agentstead.sandbox.supervisor.place import UPLOADS, UPLOADS_TARGET, WRITABLE, Place
@@ -39,6 +42,23 @@ ETC_OF_HOST = (
     "mime.types",
     "localtime",
 )
+NOT_OF_IMAGE = frozenset(
+    (
+        "proc",
+        "sys",
+        "dev",
+        "run",
+        "tmp",
+        "mnt",
+        "workspace",
+        "root",
+        "boot",
+        "lost+found",
+        ".dockerenv",
+    )
+)
+"""At the top of an image, and never shown: it is ours, or nobody's business."""
+OPAQUE = "user.overlay.opaque"
 LIBRARY = "/run/agentstead"
 """Where the runner lies, inside."""
 
@@ -68,14 +88,15 @@ class Arguments:
 
     def bind(self, source: Path, target: str, *, read_only: bool = False) -> None:
         """A file or folder of the host."""
-        option = "--ro-bind" if read_only else "--bind"
         if not source.exists():
             raise BadMount(f"cannot bind {target}: {source} does not exist")
-        if self.staged:
-            self.add(option, staging.staged(len(self.bound)), target)
-        else:
-            self.add(option, str(source), target)
+        self.add("--ro-bind" if read_only else "--bind", self.reached(source), target)
+
+    def reached(self, source: Path) -> str:
+        """Where bubblewrap finds a file or folder of the host."""
+        where = staging.staged(len(self.bound)) if self.staged else str(source)
         self.bound.append(source)
+        return where
 
     def memory(self, content: bytes) -> int:
         """A descriptor to read `content` from."""
@@ -88,36 +109,129 @@ class Arguments:
         return descriptor
 
 
+@dataclass(frozen=True, slots=True)
+class System:
+    """What a sandbox's programs come from."""
+
+    image: Path | None = None
+    """The root of an image; None: the host's own `/usr`."""
+    layers: Sequence[Path] = ()
+    """What was installed on top, the lowest first."""
+    upper: Path | None = None
+    """Where what is installed now goes, in `upper`; `work` beside it is for the kernel."""
+
+    @staticmethod
+    def of(config: dict[str, Any], place: Place) -> "System":
+        """As a supervisor is told. Raises BadMount for what is not there."""
+        image = Path(config["image"]) if config.get("image") else None
+        layers = tuple(Path(layer) for layer in config.get("layers", ()))
+        for folder in (*layers, *((image,) if image else ())):
+            if not folder.is_dir():
+                raise BadMount(f"a part of the file system is not there any more: {folder.name}")
+        return System(image, layers, place.layer if config.get("installing") else None)
+
+
 def add_file_system(
-    arguments: Arguments, place: Place, mounts: Iterable[dict[str, object]], runner: Path
+    arguments: Arguments,
+    place: Place,
+    system: System,
+    mounts: Iterable[dict[str, object]],
+    runner: Path,
 ) -> None:
     """All of the file system, in the order in which it must be made."""
-    _add_system(arguments)
-    _add_etc(arguments)
+    if system.upper is not None:
+        _add_whole(arguments, system, system.upper)
+    elif system.image is not None:
+        _add_image(arguments, system.image, system.layers)
+        for name, text in ETC.items():
+            arguments.data(text.encode(), f"/etc/{name}")
+    else:
+        _add_host(arguments, system.layers)
+        _add_etc(arguments)
     arguments.add("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys")
     arguments.add("--dev", "/dev", "--perms", "1777", "--size", str(SHM_BYTES))
     # bubblewrap's own /dev could otherwise be filled without limit
     arguments.add("--tmpfs", "/dev/shm", "--remount-ro", "/dev")
     arguments.add("--perms", "0755", "--size", str(RUN_BYTES), "--tmpfs", "/run")
-    arguments.add("--dir", "/var", "--symlink", "../tmp", "/var/tmp")
+    if system.image is None:
+        arguments.add("--dir", "/var", "--symlink", "../tmp", "/var/tmp")
+    else:
+        arguments.bind(place.files / "tmp", "/var/tmp")
     for folder in ("/mnt", "/mnt/session"):
         arguments.add("--perms", "0755", "--dir", folder)
     for name, target in WRITABLE.items():
         arguments.bind(place.files / name, target)
     _add_mounts(arguments, place, mounts)
     _add_runner(arguments, runner)
-    # the root itself is memory that belongs to the agent's user until this
-    arguments.add("--remount-ro", "/")
+    if system.upper is None:
+        # the root itself is memory that belongs to the agent's user until this
+        arguments.add("--remount-ro", "/")
 
 
-def _add_system(arguments: Arguments) -> None:
-    arguments.add("--ro-bind", "/usr", "/usr")
-    for name in SYSTEM_LINKS:
-        path = Path("/", name)
-        if path.is_symlink():
-            arguments.add("--symlink", str(path.readlink()), str(path))
-        elif path.is_dir():
-            arguments.add("--ro-bind", str(path), str(path))
+def _add_whole(arguments: Arguments, system: System, upper: Path) -> None:
+    """An image whose changes are kept."""
+    assert system.image is not None
+    for folder in (system.image, *system.layers):
+        arguments.add("--overlay-src", arguments.reached(folder))
+    place = arguments.reached(upper)
+    arguments.add("--overlay", f"{place}/upper", f"{place}/work", "/")
+
+
+def _add_image(arguments: Arguments, image: Path, layers: Sequence[Path]) -> None:
+    """The image's folders, each together with what the layers have of it."""
+    parts = [(folder, arguments.reached(folder)) for folder in (image, *layers)]
+    names = {name for folder, _ in parts for name in os.listdir(folder)} - NOT_OF_IMAGE
+    for name in sorted(names):
+        _add_folder(arguments, name, parts)
+    for name in ETC:
+        _check_plain(f"etc/{name}", [folder for folder, _ in reversed(parts)])
+
+
+def _add_host(arguments: Arguments, layers: Sequence[Path]) -> None:
+    """The host's folders of programs, and the layers'."""
+    host = Path("/")
+    parts = [(folder, arguments.reached(folder)) for folder in layers]
+    names = {name for folder, _ in parts for name in os.listdir(folder)} - NOT_OF_IMAGE
+    for name in sorted((names | {"usr", *SYSTEM_LINKS}) - {"etc", "var"}):
+        own = [(host, "")] if name == "usr" or name in SYSTEM_LINKS else []
+        _add_folder(arguments, name, [*own, *parts])
+
+
+def _add_folder(arguments: Arguments, name: str, parts: Sequence[tuple[Path, str]]) -> None:
+    """One name of the root, as the topmost part that has it says; folders are put together."""
+    sources: list[str] = []
+    link = ""
+    for folder, reached in parts:
+        path = folder / name
+        if path.is_dir() and not path.is_symlink() and OPAQUE not in os.listxattr(path):
+            sources.append(f"{reached}/{name}")
+        elif os.path.lexists(path):
+            # a link, a folder that hides those below, or the mark that a layer deleted it
+            sources = [f"{reached}/{name}"] if path.is_dir() and not path.is_symlink() else []
+        else:
+            continue
+        link = str(path.readlink()) if path.is_symlink() else ""
+    if link:
+        arguments.add("--symlink", link, f"/{name}")
+    elif len(sources) == 1:
+        arguments.add("--ro-bind", sources[0], f"/{name}")
+    elif sources:
+        for source in sources:
+            arguments.add("--overlay-src", source)
+        arguments.add("--ro-overlay", f"/{name}")
+
+
+def _check_plain(name: str, parts: Sequence[Path]) -> None:
+    """What is put over a file must not follow a link of the image's."""
+    for part in parts:
+        try:
+            mode = (part / name).lstat().st_mode
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISREG(mode) or (part / name).parent.is_symlink():
+            raise BadMount(f"/{name} of the image must be a file")
+        return
+    raise BadMount(f"/{name} is missing in the image")
 
 
 def _add_etc(arguments: Arguments) -> None:

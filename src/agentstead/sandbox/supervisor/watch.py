@@ -89,6 +89,7 @@ class Watch:
         begun = time.monotonic()
         # beyond twice the limit nobody needs to know how much it is
         folders = [self._place.files / name for name in WRITABLE]
+        folders += [self._place.layer] if self._place.layer.is_dir() else []
         self._disk_used = sum(disk.used(folder, 2 * self._disk_bytes) for folder in folders)
         taken = time.monotonic() - begun
         self._measure_after = time.monotonic() + SHARE * taken
