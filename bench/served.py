@@ -9,7 +9,7 @@ from shutil import rmtree
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.support.postgres import temporary_dir
+from tests.support.places import temporary_dir
 from tests.support.processes import Platform, platform
 
 from agentstead.store.embedded import EmbeddedPostgres

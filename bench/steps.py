@@ -23,7 +23,7 @@ from statistics import median
 from typing import Any
 
 import uvloop
-from tests.support.postgres import temporary_dir
+from tests.support.places import temporary_dir
 
 from agentstead.app.rooms import limits_of, pace_of
 from agentstead.clock import SystemClock

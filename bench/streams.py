@@ -125,7 +125,7 @@ def main() -> None:
     """Measure and print."""
     title("1,000 open streams (bars: 60 KiB each; an event reaches all within 250 ms)")
     with served("--workers", "0") as (place, _):
-        cost, times = asyncio.run(measure(place, place.processes["serve"].pid))
+        cost, times = asyncio.run(measure(place, place.server.pid))
     line("memory of a stream", f"{cost / 1024:.1f} KiB")
     p50, p95 = (percentile(times, share) * 1000 for share in (0.5, 0.95))
     line("an event reaches all", f"p50 {p50:.0f} ms   p95 {p95:.0f} ms   (n={len(times)})")

@@ -43,7 +43,7 @@ def main() -> None:
         place.serve()
         client = place.client()
         client.files.upload(file=("warm", b"x" * (4 << 20)))
-        pid = place.processes["serve"].pid
+        pid = place.server.pid
         Path(f"/proc/{pid}/clear_refs").write_text("5")
         before = peak(pid)
         began = time.monotonic()

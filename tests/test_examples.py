@@ -1,6 +1,5 @@
 """Every example runs, as a user would run it, and leaves nothing behind."""
 
-import shutil
 import subprocess
 import sys
 import time
@@ -9,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.processes import Platform, environment, platform_in
-from tests.support.postgres import temporary_dir
+from tests.support.places import temporary_dir
+from tests.support.processes import Platform, environment, quick_platform
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
@@ -18,12 +17,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
 @pytest.fixture
 def platform() -> Iterator[Platform]:
-    folder = temporary_dir()
-    try:
-        with platform_in(folder) as platform:
-            yield platform
-    finally:
-        shutil.rmtree(folder)
+    with quick_platform() as platform:
+        yield platform
 
 
 def play(name: str, **extra: str) -> subprocess.CompletedProcess[str]:

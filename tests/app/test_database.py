@@ -9,7 +9,7 @@ from agentstead.app.database import any_database, attached_database, running, se
 from agentstead.clock import SystemClock
 from agentstead.errors import Misconfigured
 from agentstead.settings import Settings
-from tests.support.postgres import memory_dir
+from tests.support.places import memory_dir
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 CLOCK = SystemClock()

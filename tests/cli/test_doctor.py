@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.processes import Platform, run
+from tests.support.processes import Platform, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
 
@@ -67,7 +67,7 @@ def test_a_database_that_does_not_answer_is_a_failure(tmp_path: Path) -> None:
 def test_a_running_server_is_named(platform: Platform) -> None:
     server = platform.serve()
     shown = run("doctor", "--data-dir", str(platform.data_dir), seconds=60)
-    assert str(server.process.pid) in line(shown.stdout, "server")
+    assert str(server.pid) in line(shown.stdout, "server")
     assert "reached" in line(shown.stdout, "database")
 
 

@@ -3,13 +3,13 @@
 import pytest
 
 from agentstead.resources.work.routes import PATH
-from tests.cli.processes import Platform, eventually, run
+from tests.support.processes import Platform, eventually, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
 def status(platform: Platform, key: str) -> int:
-    with platform.client(key) as client:
+    with platform.http(key) as client:
         return int(client.get("/v1/agents").status_code)
 
 
@@ -53,7 +53,7 @@ def test_an_environments_key_serves_its_workers_until_it_is_revoked(platform: Pl
     place = ("--data-dir", str(platform.data_dir))
     platform.serve()
     config = {"name": "mine", "config": {"type": "self_hosted"}}
-    with platform.client(platform.key) as client:
+    with platform.http(platform.key) as client:
         mine = client.post("/v1/environments", json=config).json()["id"]
         cloud = client.post("/v1/environments", json={"name": "cloud"}).json()["id"]
     made = [
@@ -64,7 +64,7 @@ def test_an_environments_key_serves_its_workers_until_it_is_revoked(platform: Pl
     assert all(secret.startswith("sk-ant-oat01-") for secret in secrets)
 
     def polls(secret: str) -> int:
-        with platform.client(secret) as client:
+        with platform.http(secret) as client:
             return int(client.get(PATH.format(environment_id=mine) + "/poll").status_code)
 
     assert [polls(secret) for secret in secrets] == [200, 200]

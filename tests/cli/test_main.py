@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-from tests.cli.processes import COMMAND, environment, run
+from tests.support.processes import COMMAND, environment, run
 
 
 def test_help_is_quick_and_names_every_command() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.processes import Platform, Running, eventually, run
+from tests.support.processes import Platform, eventually, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -43,16 +43,16 @@ def scenario(tmp_path: Path) -> dict[str, str]:
 
 
 def test_it_starts_a_platform_for_one_job_and_stops_it(
-    platform: Platform, scenario: dict[str, str]
+    nowhere: Platform, scenario: dict[str, str]
 ) -> None:
-    done = run("run", "Count words", "--data-dir", str(platform.data_dir), seconds=60, **scenario)
+    done = run("run", "Count words", "--data-dir", str(nowhere.data_dir), seconds=60, **scenario)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "There are 2 words.\n"
     assert "scripted, not an AI" in done.stderr
     assert "● bash  echo one two | wc -w" in done.stderr
     assert "│ 2" in done.stderr
-    assert platform.postgres() is None
-    assert not (platform.data_dir / "serve.json").exists()
+    assert nowhere.postgres() is None
+    assert not (nowhere.data_dir / "serve.json").exists()
 
 
 def test_it_uses_the_server_of_the_data_directory(
@@ -62,7 +62,7 @@ def test_it_uses_the_server_of_the_data_directory(
     done = run("run", "count", "--data-dir", str(platform.data_dir), seconds=60)
     assert (done.returncode, done.stdout) == (0, "There are 2 words.\n"), done.stderr
     assert "starting a platform" not in done.stderr
-    with platform.client() as client:
+    with platform.http() as client:
         (session,) = client.get("/v1/sessions").json()["data"]
         assert session["status"] == "idle"
         again = run("run", "count", "--data-dir", str(platform.data_dir), seconds=60)
@@ -92,9 +92,9 @@ def test_a_refusal_of_the_model_is_code_1(platform: Platform, scenario: dict[str
 
 def test_ctrl_c_interrupts_the_agent(platform: Platform, scenario: dict[str, str]) -> None:
     platform.serve(**scenario)
-    job = Running("run", "wait", "--data-dir", str(platform.data_dir))
+    job = platform.start("run", "wait")
     try:
-        with platform.client() as client:
+        with platform.http() as client:
 
             def calls() -> list[str]:
                 for session in client.get("/v1/sessions").json()["data"]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.cli.processes import Platform, run
+from tests.support.processes import Platform, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -12,7 +12,7 @@ def test_master_keys_are_rotated_while_the_platform_runs(platform: Platform) -> 
     platform.serve()
     auth = {"type": "static_bearer", "mcp_server_url": "https://m.example.com", "token": "canary-1"}
     keys = platform.data_dir / "seal-keys"
-    with platform.client() as client:
+    with platform.http() as client:
         vault = client.post("/v1/vaults", json={"display_name": "v"}).json()["id"]
         path = f"/v1/vaults/{vault}/credentials"
         made = client.post(path, json={"auth": auth}).json()

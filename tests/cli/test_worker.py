@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.processes import Platform, eventually, run
+from tests.support.processes import Platform, eventually, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
 def start_session(platform: Platform) -> str:
     """A session whose scripted model answers one message."""
-    with platform.client() as client:
+    with platform.http() as client:
         environment = client.post("/v1/environments", json={"name": "e"}).json()
         agent = client.post("/v1/agents", json={"name": "a", "model": "scripted-demo"}).json()
         text = {"type": "text", "text": "hello"}
@@ -27,21 +27,21 @@ def start_session(platform: Platform) -> str:
 
 
 def idle(platform: Platform, session_id: str) -> bool:
-    with platform.client() as client:
+    with platform.http() as client:
         return bool(client.get(f"/v1/sessions/{session_id}").json()["status"] == "idle")
 
 
 def test_a_server_without_workers_waits_for_one(platform: Platform) -> None:
     platform.serve("--workers", "0")
     session_id = start_session(platform)
-    with platform.client() as client:
+    with platform.http() as client:
         why = client.get(f"/v1/sessions/{session_id}/why").json()
         assert why["waiting_for"]["type"] == "worker"
     worker = platform.start("worker")
     eventually(lambda: idle(platform, session_id), "the worker's answer")
     code, out, err = worker.stop()
     assert code == 0, err
-    assert str(worker.process.pid) in out
+    assert str(worker.pid) in out
 
 
 def test_a_worker_goes_on_after_the_server_was_stopped_and_started(platform: Platform) -> None:

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from tests.support.mcp_servers import Mcp, mcp_in_a_thread
-from tests.support.processes import Platform, platform
+from tests.support.processes import Platform, Running, quick_platform
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("processes")]
 
 SESSIONS = 6
-KILLS = 6
+KILLS = 6 if "AGENTSTEAD_TEST_KILLS" in os.environ else 3
 WORKERS = 3
 STEPS = 2
 CALL_SECONDS = 2.0
@@ -51,7 +51,7 @@ class Chaos:
         self.client = place.client()
         self.rng = random.Random(seed)
         self.jobs: dict[str, list[str]] = {}
-        self.workers: list[str] = []
+        self.workers: list[Running] = []
 
     def begin(self) -> None:
         """Workers and sessions."""
@@ -90,17 +90,17 @@ class Chaos:
 
     def kill_one(self) -> None:
         """SIGKILL a worker that is ready; one that has sessions, where there is one."""
-        ready = [name for name in self.workers if self.place.ready(name)]
+        ready = [worker for worker in self.workers if worker.ready]
         owners = {pid for session_id in self.jobs for pid in self.owner(session_id)}
-        busy = [name for name in ready if str(self.place.processes[name].pid) in owners]
-        name = self.rng.choice(busy or ready)
-        self.place.kill(name)
-        self.workers.remove(name)
+        busy = [worker for worker in ready if str(worker.pid) in owners]
+        killed = self.rng.choice(busy or ready)
+        killed.kill()
+        self.workers.remove(killed)
         self.workers.append(self.place.worker())
 
     def ripe(self) -> bool:
         """Whether a call goes on, and somebody is there to take over."""
-        return self.mcp.noting > 0 and sum(map(self.place.ready, self.workers)) > 1
+        return self.mcp.noting > 0 and sum(worker.ready for worker in self.workers) > 1
 
     def owner(self, session_id: str) -> list[str]:
         """Who holds the session's lease, as `/why` says: host, process and name."""
@@ -138,7 +138,7 @@ def test_kills_double_no_call(tmp_path: Path) -> None:
         "scripted_file": str(script),
         "outgoing_private_networks": '["127.0.0.0/8"]',
     }
-    with mcp_in_a_thread() as mcp, platform(**settings) as place:
+    with mcp_in_a_thread() as mcp, quick_platform(**settings) as place:
         place.serve("--workers", "0")
         chaos = Chaos(place, mcp, seed)
         chaos.begin()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.processes import Platform, platform
+from tests.support.processes import Platform, quick_platform
 from tests.support.sandboxes import needed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120), pytest.mark.xdist_group("processes")]
@@ -29,7 +29,7 @@ SCENARIO = {"scripts": [{"turns": [CAT, {"text": "{{results}}"}]}]}
 def place(tmp_path: Path) -> Iterator[Platform]:
     (tmp_path / "scenario.json").write_text(json.dumps(SCENARIO))
     said = str(tmp_path / "scenario.json")
-    with platform(uploads_downloadable="true", scripted_file=said) as made:
+    with quick_platform(uploads_downloadable="true", scripted_file=said) as made:
         made.serve()
         yield made
 
@@ -78,7 +78,7 @@ def test_a_large_file_is_never_in_memory(place: Platform, tmp_path: Path) -> Non
     with whole.open("wb") as out:
         for _ in range(SIZE >> 20):
             out.write(os.urandom(1 << 20))
-    pid = place.processes["serve"].pid
+    pid = place.server.pid
     Path(f"/proc/{pid}/clear_refs").write_text("5")
     before = memory(pid)
     file = client.files.upload(file=whole)
@@ -98,12 +98,12 @@ def test_a_client_that_goes_away_leaves_nothing(place: Platform) -> None:
 def test_a_server_that_is_killed_leaves_a_draft_that_is_swept_up(place: Platform) -> None:
     whole = place.client().files.upload(file=("whole", b"whole"))
     with half_an_upload(place):
-        place.kill("serve")
+        place.server.kill()
     assert min(path.parent.name for path in bodies(place)) == ".incoming"
     for path in bodies(place):
         os.utime(path, (1, 1))
     (place.data_dir / "serve.json").unlink(missing_ok=True)
-    place.serve(name="again")
+    place.serve()
     assert [file.id for file in place.client().files.list()] == [whole.id]
     until(lambda: len(bodies(place)) == 1, "the draft stays")
     assert place.client().files.download(whole.id).read() == b"whole"

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from agentstead.store import binaries
+from tests.support import prepared
 from tests.support.postgres import serving
 
 FILE = Path(__file__).parent / "schema.sql"
@@ -31,7 +32,7 @@ def dumped(url: str) -> str:
 
 def main() -> None:
     """Write the file."""
-    with serving() as server:
+    with prepared.place(), serving() as server:
         FILE.write_text(dumped(server.create()))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.postgres import memory_dir
+from tests.support.places import memory_dir
 
 NOBODY = 65534
 

@@ -7,9 +7,6 @@ without). What the product starts is durable: tests/store/test_embedded.
 
 import asyncio
 import itertools
-import os
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,46 +16,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from agentstead.store.embedded import EmbeddedPostgres
-from agentstead.store.migrate import migrate
 from agentstead.store.pool import Database
-
-TEMPLATE = "template_agentstead"
-FORGETFUL = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
-MEMORY = Path("/dev/shm")
-MEMORY_BYTES_MIN = 2 << 30
-
-
-def temporary_dir() -> Path:
-    """A temporary directory that the database's own user may pass through."""
-    folder = Path(tempfile.mkdtemp(prefix="agentstead-test-"))
-    if os.geteuid() == 0:
-        folder.chmod(0o711)
-    return folder
-
-
-@contextmanager
-def memory_dir() -> Iterator[Path]:
-    """A temporary directory whose `data` is in memory, where that has room and runs programs."""
-    folder = temporary_dir()
-    data = folder / "data"
-    try:
-        if roomy(MEMORY):
-            inner = Path(tempfile.mkdtemp(prefix="agentstead-test-", dir=MEMORY))
-            inner.chmod(folder.stat().st_mode & 0o777)
-            data.symlink_to(inner)
-        yield folder
-    finally:
-        shutil.rmtree(data.resolve(), ignore_errors=True)
-        shutil.rmtree(folder)
-
-
-def roomy(memory: Path) -> bool:
-    """Whether a database fits into it and its programs run from there."""
-    if not os.access(memory, os.W_OK):
-        return False
-    state = os.statvfs(memory)
-    free = state.f_bavail * state.f_frsize
-    return free >= MEMORY_BYTES_MIN and not state.f_flag & os.ST_NOEXEC
+from tests.support.places import memory_dir
+from tests.support.prepared import FORGETFUL, TEMPLATE, prepare
 
 
 class Server:
@@ -93,18 +53,14 @@ class Server:
 
 async def _start(folder: Path) -> Server:
     embedded = EmbeddedPostgres(folder / "data", settings=FORGETFUL)
-    server = Server(embedded, await embedded.start())
-    server.execute(f"create database {TEMPLATE}")
-    database = await Database.open(make_conninfo(server.url, dbname=TEMPLATE), connections_max=1)
-    await migrate(database)
-    await database.close()
-    return server
+    return Server(embedded, await embedded.start())
 
 
 @contextmanager
 def serving() -> Iterator[Server]:
     """A server with a migrated template."""
     with memory_dir() as folder:
+        prepare(folder / "data")
         server = asyncio.run(_start(folder))
         try:
             yield server
