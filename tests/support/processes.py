@@ -174,7 +174,8 @@ class Platform:
 
     def delete_sessions(self) -> None:
         """End all sandboxes, by deleting the sessions they belong to; the server stops tidily."""
-        if self.server and self.server.process.poll() is None:
+        answers = self.server is not None and self.server.process.poll() is None
+        if answers and (self.data_dir / "local-key").exists():
             client = self.client()
             for session in client.beta.sessions.list(limit=100):
                 client.beta.sessions.delete(session.id)
