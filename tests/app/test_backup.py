@@ -20,7 +20,8 @@ from agentstead.store.files import NewFile
 from agentstead.store.pool import Database
 from agentstead.store.table import Write
 from agentstead.store.workspace import DEFAULT_WORKSPACE
-from tests.support.postgres import Server, memory_dir, temporary_dir
+from tests.support.places import memory_dir, temporary_dir
+from tests.support.postgres import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 

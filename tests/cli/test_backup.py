@@ -6,8 +6,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.cli.processes import run
 from tests.support.postgres import Server
+from tests.support.processes import run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 

@@ -15,7 +15,9 @@ def _open(schema: dict[str, Any]) -> None:
 class Answer(BaseModel):
     """An object as it is answered: every field is there, nullable ones as null."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=_open, defer_build=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra=_open, defer_build=True
+    )
 
 
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
