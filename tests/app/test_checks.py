@@ -124,3 +124,10 @@ def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_device_without_room_is_named() -> None:
     assert "Make room" in checks.remedy_for(OSError(28, "No space left on device"))
+
+
+def test_an_image_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    checks.check_image(Settings(data_dir=tmp_path, sandbox_image="host"))
+    what, remedy = refusal(checks.check_image, Settings(data_dir=tmp_path, sandbox_image="gone"))
+    assert 'There is no image "gone" on this server; there are "host".' in what
+    assert remedy == "Import it, or choose another one."

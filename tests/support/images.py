@@ -1,14 +1,19 @@
 """A small root file system made of this host's own Python and a few programs, as an image for tests."""
 
+import gzip
+import hashlib
 import io
+import json
 import os
+import platform
 import re
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from agentstead.sandbox.images import making
 from agentstead.sandbox.images.image import Image
@@ -145,3 +150,81 @@ def tiny_image(top: Path) -> Iterator[tuple[Images, Image]]:
     finally:
         file.unlink()
         disk.delete(images.root)
+
+
+def archive(*entries: tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]) -> bytes:
+    """A tar of these entries."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for entry in entries:
+            header, content = entry if isinstance(entry, tuple) else (entry, b"")
+            header.size = len(content)
+            tar.addfile(header, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def entry(name: str, kind: bytes = tarfile.REGTYPE, **fields: object) -> tarfile.TarInfo:
+    """One entry; `fields`: of the header."""
+    header = tarfile.TarInfo(name)
+    header.type = kind
+    for key, value in fields.items():
+        setattr(header, key, value)
+    return header
+
+
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+class Layout:
+    """An OCI image layout in the making."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "blobs" / "sha256").mkdir(parents=True)
+        (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+
+    def blob(self, content: bytes) -> dict[str, Any]:
+        """Keep it; what refers to it."""
+        digest = hashlib.sha256(content).hexdigest()
+        (self.folder / "blobs" / "sha256" / digest).write_bytes(content)
+        return {"digest": f"sha256:{digest}", "size": len(content)}
+
+    def document(self, kind: str, body: dict[str, Any]) -> dict[str, Any]:
+        """A JSON blob."""
+        return {"mediaType": kind, **self.blob(json.dumps(body).encode())}
+
+    def manifest(
+        self,
+        *layers: bytes,
+        pack: Callable[[bytes], bytes] = gzip.compress,
+        machine: str | None = None,
+        env: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """An image of plain tars."""
+        config = {
+            "os": "linux",
+            "architecture": machine or MACHINES[platform.machine()],
+            "config": {"Env": list(env)},
+            "rootfs": {
+                "type": "layers",
+                "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers],
+            },
+        }
+        body = {
+            "schemaVersion": 2,
+            "config": self.document("application/vnd.oci.image.config.v1+json", config),
+            "layers": [self.blob(pack(layer)) for layer in layers],
+        }
+        return self.document("application/vnd.oci.image.manifest.v1+json", body)
+
+    def index(self, *entries: dict[str, Any]) -> Path:
+        """Write the index; the layout's folder."""
+        text = json.dumps({"schemaVersion": 2, "manifests": list(entries)})
+        (self.folder / "index.json").write_text(text)
+        return self.folder
+
+    def packed(self, path: Path) -> Path:
+        """The whole layout as a tar archive."""
+        with tarfile.open(path, "w") as tar:
+            tar.add(self.folder, ".")
+        return path

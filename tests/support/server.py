@@ -124,9 +124,9 @@ async def serving(
     """A server on a free port of the loopback."""
     clock = SystemClock()
     ids = RandomIds(clock)
-    config = Settings(
-        models={MODEL: "scripted"}, **{"outgoing_private_networks": LOOPBACK_LISTED, **settings}
-    )
+    folder = Path(tempfile.mkdtemp(prefix="agentstead-test-"))
+    own = {"outgoing_private_networks": LOOPBACK_LISTED, "data_dir": folder}
+    config = Settings(models={MODEL: "scripted"}, **{**own, **settings})
     scripted = Recorded(scenario(script or {"turns": [{"text": "Done."}]}), clock=clock)
     scripted.requests = []
     catalogue = Catalogue(config, clock, providers={"scripted": scripted})
@@ -145,7 +145,6 @@ async def serving(
     oauth = Oauth(database, seal, http, clock, ids)
     servers = McpServers(config, clock, Metrics(), VaultTokens(oauth, log.redactor.add))
     await log.start()
-    folder = Path(tempfile.mkdtemp(prefix="agentstead-test-"))
     blobs = FolderBlobs(folder / "blobs")
     hands = sandbox or FakeSandbox(clock)
     most = Most(config.file_bytes_max, config.outputs_max)

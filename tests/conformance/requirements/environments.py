@@ -25,6 +25,11 @@ REQUIREMENTS = {
         "`agentstead.limits` bound the sandboxes of its sessions, within the operator's maxima.",
         OWN,
     ),
+    "image": Requirement(
+        "own extension",
+        "`agentstead.image` names what its sandboxes are made from; a session keeps the image it was made with.",
+        OWN,
+    ),
     "deleted": Requirement("wire §4.2", "A deleted one is a 404, `environment_not_found`.", SDK),
     "refused-by-path": Requirement(
         "wire §4.1",

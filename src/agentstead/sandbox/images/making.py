@@ -4,6 +4,8 @@ An image appears whole or not at all; what lies half made in a draft is deleted.
 """
 
 import re
+import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +71,8 @@ def make(
             else:
                 parts = _of_tarball(path, draft, say)
         return finish(images, draft, name, now, parts)
+    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
+        raise CannotUnpack(f"{path} cannot be read: {error}.") from error
     finally:
         disk.delete(draft)
 

@@ -7,12 +7,12 @@ thrown away by the caller, and has done nothing but fill a folder.
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,10 +22,11 @@ from agentstead.sandbox.supervisor import userns
 
 PROGRAM = Path(userns.__file__).with_name("unpack.py")
 PIECE = 1 << 20
-ZSTD = b"\x28\xb5\x2f\xfd"
-NOBODY = 65_534
 UNPACKED_BYTES_MAX = 64 << 30
 """Of one layer: a bomb ends here, or when the disk is full."""
+
+
+NAMESPACES = "That needs user namespaces, as sandboxes do; `agentstead doctor` says what to do where there are none."
 
 
 class CannotUnpack(Misconfigured):
@@ -67,14 +68,12 @@ def unpack(root: Path, archive: IO[bytes], what: str, *, layer: bool) -> Unpacke
     digest = hashlib.sha256()
     wants = {"furnish": False, "whiteouts": layer, "bytes_max": UNPACKED_BYTES_MAX}
     with _locked_in(root, wants) as child:
-        first = archive.read(PIECE)
-        with _fed(child, zstd=first.startswith(ZSTD)) as feed:
-            piece = first
-            while piece:
-                digest.update(piece)
-                if feed.closed or not _written(feed, piece):
-                    break
-                piece = archive.read(PIECE)
+        assert child.stdin is not None
+        while piece := archive.read(PIECE):
+            digest.update(piece)
+            if not _written(child.stdin, piece):
+                break
+        _closed(child.stdin)
         said = _answer(child, what)
     return Unpacked(digest.hexdigest(), said["digest"], said["size"], said["left_out"])
 
@@ -89,7 +88,7 @@ def furnish(root: Path, what: str) -> dict[str, str]:
 @contextmanager
 def _locked_in(root: Path, wants: dict[str, Any]) -> Iterator["subprocess.Popen[bytes]"]:
     folder = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
-    config = json.dumps({**wants, "owned": os.geteuid() == 0})
+    config = json.dumps({**wants, "owned": os.geteuid() == 0, "libraries": _libraries()})
     child = subprocess.Popen(
         [sys.executable, "-I", "-S", str(PROGRAM), str(folder), config],
         stdin=subprocess.PIPE,
@@ -99,10 +98,14 @@ def _locked_in(root: Path, wants: dict[str, Any]) -> Iterator["subprocess.Popen[
     )
     try:
         assert child.stdin is not None
-        if _said(child).get("ready"):
-            if os.geteuid() == 0:
-                userns.give_range(child.pid)
-            _written(child.stdin, b"\n")
+        said = _said(child)
+        if not said.get("ready"):
+            raise CannotUnpack(
+                f"Images cannot be unpacked here: {said.get('error', 'no answer')}.\n{NAMESPACES}"
+            )
+        if os.geteuid() == 0:
+            userns.give_range(child.pid)
+        _written(child.stdin, b"\n")
         yield child
     finally:
         os.close(folder)
@@ -113,36 +116,11 @@ def _locked_in(root: Path, wants: dict[str, Any]) -> Iterator["subprocess.Popen[
         _closed(child.stdin)
 
 
-@contextmanager
-def _fed(child: "subprocess.Popen[bytes]", *, zstd: bool) -> Iterator[IO[bytes]]:
-    """Where to write what the child shall read."""
-    assert child.stdin is not None
-    if not zstd:
-        try:
-            yield child.stdin
-        finally:
-            _closed(child.stdin)
-        return
-    program = shutil.which("zstd")
-    if program is None:
-        raise CannotUnpack(
-            "It is packed by zstd, and the program zstd is missing.\nInstall the package zstd."
-        )
-    dropped = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
-    packer = subprocess.Popen(
-        [program, "-dcq"],
-        stdin=subprocess.PIPE,
-        stdout=child.stdin,
-        stderr=subprocess.DEVNULL,
-        env={},
-        **dropped,  # type: ignore[call-overload]
-    )
-    child.stdin.close()
-    try:
-        yield packer.stdin
-    finally:
-        _closed(packer.stdin)
-        packer.wait()
+def _libraries() -> str:
+    """The folder with what decompresses Zstandard where the standard library does not."""
+    spec = find_spec("backports.zstd")
+    origin = None if spec is None else spec.origin
+    return "" if origin is None else str(Path(origin).parents[2])
 
 
 def _written(feed: IO[bytes], data: bytes) -> bool:

@@ -9,14 +9,15 @@ what it found, or `error`.
 import bz2
 import gzip
 import hashlib
-import io
 import json
 import lzma
 import os
+import resource
 import stat
 import sys
 import tarfile
 import zlib
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,6 +28,7 @@ from agentstead.sandbox.supervisor import userns
 from agentstead.sandbox.supervisor.furnish import Unfit, furnish
 
 PIECE = 1 << 20
+MEMORY_BYTES = 4 << 30
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 OWNERS = 65_536
@@ -167,10 +169,11 @@ def remove(path: str) -> None:
     os.rmdir(path)
 
 
-def decompressed(raw: IO[bytes]) -> IO[bytes]:
+def decompressed(source: IO[bytes], zstd: Any) -> IO[bytes]:
     """The archive in what comes, packed or not."""
-    source = io.BufferedReader(raw, PIECE) if isinstance(raw, io.RawIOBase) else raw
     start = source.peek(6)[:6]  # type: ignore[attr-defined]
+    if start.startswith(b"\x28\xb5\x2f\xfd"):
+        return zstd.ZstdFile(source, "rb")  # type: ignore[no-any-return]
     if start.startswith(b"\x1f\x8b"):
         return gzip.open(source)  # type: ignore[return-value]
     if start.startswith(b"\xfd7zXZ\0"):
@@ -178,6 +181,16 @@ def decompressed(raw: IO[bytes]) -> IO[bytes]:
     if start.startswith(b"BZh"):
         return bz2.open(source)
     return source
+
+
+def zstandard(libraries: str) -> Any:
+    """The standard library's Zstandard, or its backport. Loaded while files of the host can be."""
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        sys.path.append(libraries)
+        from backports import zstd
+    return zstd
 
 
 def confine(folder: int) -> None:
@@ -199,17 +212,25 @@ def confine(folder: int) -> None:
     os.chroot(".")
     os.close(folder)
     os.umask(0o022)
+    userns.keep_capabilities(userns.CHOWN | userns.DAC_OVERRIDE | userns.FOWNER)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    # from here on paths are the image's: none of its modules may become ours
+    sys.path.clear()
+    sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not PathFinder]
 
 
-def work(config: dict[str, Any]) -> dict[str, Any]:
+def work(config: dict[str, Any], zstd: Any) -> dict[str, Any]:
     """What the parent asks for."""
     if config["furnish"]:
         return furnish(owned=config["owned"])
-    source = Counted(decompressed(sys.stdin.buffer), config["bytes_max"])
+    source = Counted(decompressed(sys.stdin.buffer, zstd), config["bytes_max"])
     layer = Layer(whiteouts=config["whiteouts"], owned=config["owned"])
-    layer.apply(source)  # type: ignore[arg-type]
-    while source.read(PIECE):
-        pass  # what follows the archive's end belongs to its digest
+    try:
+        layer.apply(source)  # type: ignore[arg-type]
+        while source.read(PIECE):
+            pass  # what follows the archive's end belongs to its digest
+    except zstd.ZstdError as error:
+        raise Refused(f"it is damaged: {error}") from error
     return {
         "digest": source.hash.hexdigest(),
         "size": source.size,
@@ -227,12 +248,16 @@ def main() -> None:
     """Run with the folder's descriptor and the configuration as arguments."""
     sys.setrecursionlimit(RECURSION_MAX)
     try:
+        config = json.loads(sys.argv[2])
+        zstd = zstandard(config["libraries"])
         confine(int(sys.argv[1]))
-        say(work(json.loads(sys.argv[2])))
+        say(work(config, zstd))
     except (Refused, Unfit) as error:
         say({"error": str(error)})
+    except MemoryError:
+        say({"error": f"unpacking it takes more than {MEMORY_BYTES >> 30} GiB of memory"})
     except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
+        where = f" ({error.filename!r})" if error.filename else ""
         say({"error": f"{error.strerror or error}{where}"})
     except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, ValueError) as error:
         say({"error": f"it is damaged, or no tar archive: {error}"})
