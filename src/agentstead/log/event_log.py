@@ -11,7 +11,7 @@ from agentstead.ids import EVENT, WORKER, Ids
 from agentstead.log import follow, inbox, pages, read, routes, wait, work
 from agentstead.log.append import Appender
 from agentstead.log.backlog import Backlog
-from agentstead.log.bus import GONE, INPUT, LOG, WORK, PostgresBus
+from agentstead.log.bus import GONE, INPUT, LOG, WORK
 from agentstead.log.dispatch import Doorbell, News
 from agentstead.log.hearing import Hearing
 from agentstead.log.lease import Leases, Presence
@@ -30,6 +30,7 @@ from agentstead.log.log import (
     SessionRecord,
     SessionRow,
 )
+from agentstead.log.postgres_bus import PostgresBus
 from agentstead.log.redact import Redactor
 from agentstead.log.starts import start_call
 from agentstead.log.tail import Hub, frame_of
