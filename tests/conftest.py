@@ -5,4 +5,5 @@ pytest_plugins = [
     "tests.support.collection",
     "tests.support.prepared",
     "tests.support.postgres",
+    "tests.support.nats",
 ]

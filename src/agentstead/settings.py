@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     """libpq URL of an external PostgreSQL; None: the embedded one under `data_dir`."""
     database_connections_max: int = 10
     """Of one process; the embedded server takes 200 in all."""
+    nats_url: SecretStr | None = None
+    """`nats://…` of a NATS server with JetStream, which carries wakes, notices and previews between many
+    processes; the same for all of them. None: PostgreSQL carries them."""
     database_wait_seconds: float = 30.0
     """How long a new worker waits for the database of a server that may be starting."""
     base_url: str | None = None

@@ -21,11 +21,14 @@ MESSAGES = 25
 """Per session."""
 
 
-@pytest.fixture
-async def logs(database_url: str) -> AsyncIterator[list[EventLog]]:
+@pytest.fixture(params=["postgres", "nats"])
+async def logs(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[list[EventLog]]:
+    nats_url = request.getfixturevalue("nats_url") if request.param == "nats" else None
     databases = [await Database.open(database_url) for _ in range(2)]
     opened = [
-        EventLog(database, ids=RandomIds(), clock=SystemClock(), lease_seconds=0.5)
+        EventLog(
+            database, ids=RandomIds(), clock=SystemClock(), lease_seconds=0.5, nats_url=nats_url
+        )
         for database in databases
     ]
     for log in opened:

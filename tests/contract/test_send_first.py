@@ -29,10 +29,16 @@ from tests.support.sessions import (
 ROLES = ("one", "two")
 
 
-@pytest.fixture
-async def logs(database_url: str) -> AsyncIterator[dict[str, EventLog]]:
+@pytest.fixture(params=["postgres", "nats"])
+async def logs(
+    request: pytest.FixtureRequest, database_url: str
+) -> AsyncIterator[dict[str, EventLog]]:
+    nats_url = request.getfixturevalue("nats_url") if request.param == "nats" else None
     databases = [await Database.open(database_url) for _ in ROLES]
-    opened = [EventLog(each, ids=RandomIds(), clock=SystemClock()) for each in databases]
+    opened = [
+        EventLog(each, ids=RandomIds(), clock=SystemClock(), nats_url=nats_url)
+        for each in databases
+    ]
     for log in opened:
         await log.start()
     yield dict(zip(ROLES, opened, strict=True))

@@ -283,7 +283,7 @@ async def test_a_session_deleted_while_the_bus_was_lost_ends_its_streams(
     for each in (new, kept):
         await log.create(each)
     gone, stays = [await other.follow(WS, each.id) for each in (new, kept)]
-    other.bus.tasks[0].cancel()  # deaf
+    await other.bus.close()  # deaf
     await log.delete(WS, new.id, lambda row: None)
     assert await frames(gone) == []
     other.hearing.resync()
@@ -399,8 +399,7 @@ async def test_queued_input_of_all_processes_comes_whatever_the_order_of_notices
     new = a_session()
     await log.create(new)
     follower = await log.follow(WS, new.id)
-    log.bus.tasks[0].cancel()
-    await asyncio.gather(log.bus.tasks[0], return_exceptions=True)
+    await log.bus.close()
     theirs, mine = message("theirs"), message("mine")
     await other.accept(WS, new.id, [], queues(theirs))
     await log.accept(WS, new.id, [], queues(mine))

@@ -95,6 +95,7 @@ async def open_rooms(
         late_stream_seconds=settings.late_stream_seconds,
         stream_rest_seconds=settings.stream_rest_seconds,
         secrets=secrets_of(settings),
+        nats_url=None if settings.nats_url is None else settings.nats_url.get_secret_value(),
     )
     catalogue = Catalogue(settings, clock)
     sandbox = Bubblewrap(
@@ -160,7 +161,12 @@ def ring_of(settings: Settings) -> key_ring.KeyRing:
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
     """What must never be written into a log, whoever says it."""
-    given = (settings.api_key, settings.anthropic_api_key, settings.openai_api_key)
+    given = (
+        settings.api_key,
+        settings.anthropic_api_key,
+        settings.openai_api_key,
+        settings.nats_url,
+    )
     return tuple(secret.get_secret_value() for secret in given if secret is not None)
 
 

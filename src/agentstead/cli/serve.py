@@ -16,6 +16,9 @@ def serve(
     database_url: Annotated[
         str | None, Option(help="PostgreSQL to use instead of the embedded one.")
     ] = None,
+    nats: Annotated[
+        str | None, Option(help="NATS server (nats://…) that carries notices between processes.")
+    ] = None,
     workers: Annotated[int | None, Option(help="Workers in this process (1); 0: API only.")] = None,
     tls_cert: Annotated[Path | None, Option(help="Certificate chain (PEM).")] = None,
     tls_key: Annotated[Path | None, Option(help="Its private key (PEM).")] = None,
@@ -36,6 +39,7 @@ def serve(
             port=port,
             data_dir=data_dir,
             database_url=database_url,
+            nats_url=nats,
             workers=workers,
             tls_cert=tls_cert,
             tls_key=tls_key,

@@ -11,6 +11,9 @@ def worker(
     database_url: Annotated[
         str | None, Option(help="PostgreSQL of the server to help, when it is not embedded.")
     ] = None,
+    nats: Annotated[
+        str | None, Option(help="NATS server of the server to help, when it has one.")
+    ] = None,
     metrics_port: Annotated[
         int | None, Option(help="Show this worker's /metrics on this loopback port.")
     ] = None,
@@ -24,6 +27,8 @@ def worker(
         from agentstead.cli.loop import run_until_done
         from agentstead.telemetry import logs
 
-    chosen = settings.load(data_dir=data_dir, database_url=database_url, metrics_port=metrics_port)
+    chosen = settings.load(
+        data_dir=data_dir, database_url=database_url, nats_url=nats, metrics_port=metrics_port
+    )
     logs.configure(level=chosen.log_level, as_json=chosen.log_json)
     run_until_done(work(chosen, lambda owner: print(f"Worker {owner} is ready", flush=True)))

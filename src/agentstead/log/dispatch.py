@@ -16,13 +16,25 @@ class Dispatcher(Protocol):
         """A session may be due."""
         ...
 
+    def heard(self) -> None:
+        """Another process told everybody that a session may be due."""
+        ...
+
+    async def start(self) -> None:
+        """Be ready to tell."""
+        ...
+
+    async def close(self) -> None:
+        """Tell no more."""
+        ...
+
     async def due(self, timeout_seconds: float) -> None:
         """Return after a ring, or after the time-out."""
         ...
 
 
 class Doorbell:
-    """The dispatcher over the bus's notices."""
+    """The dispatcher over the bus's notices: all who hear one look, and one of them gets the session."""
 
     def __init__(self) -> None:
         self.rung = asyncio.Event()
@@ -30,6 +42,16 @@ class Doorbell:
     def ring(self) -> None:
         """A session may be due."""
         self.rung.set()
+
+    def heard(self) -> None:
+        """Another process told everybody that a session may be due."""
+        self.rung.set()
+
+    async def start(self) -> None:
+        """The bus brings the notices."""
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
     async def due(self, timeout_seconds: float) -> None:
         """Return after a ring, or after the time-out."""

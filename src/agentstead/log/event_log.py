@@ -11,8 +11,8 @@ from agentstead.ids import EVENT, WORKER, Ids
 from agentstead.log import follow, inbox, pages, read, routes, wait, work
 from agentstead.log.append import Appender
 from agentstead.log.backlog import Backlog
-from agentstead.log.bus import GONE, INPUT, LOG, WORK
-from agentstead.log.dispatch import Doorbell, News
+from agentstead.log.bus import GONE, INPUT, LOG, WORK, Bus
+from agentstead.log.dispatch import Dispatcher, Doorbell, News
 from agentstead.log.hearing import Hearing
 from agentstead.log.lease import Leases, Presence
 from agentstead.log.log import (
@@ -55,15 +55,15 @@ class EventLog:
         stream_rest_seconds: float = 0.0,
         secrets: Sequence[str] = (),
         work_queued: Queued = tell_nobody,
+        nats_url: str | None = None,
     ) -> None:
         self.database = database
         self.ids = ids
         self.clock = clock
         self.late_stream_seconds = late_stream_seconds
         self.redactor = Redactor(secrets)
-        self.bus = PostgresBus(database, clock, ids.new(WORKER))
+        self.bus, self.bell = coupling(database, clock, ids.new(WORKER), nats_url)
         self.hub = Hub(clock, stream_rest_seconds)
-        self.bell = Doorbell()
         self.newsroom = News()
         self.work_bell = WorkBell()
         self.work_queued = work_queued
@@ -77,8 +77,16 @@ class EventLog:
         )
 
     async def start(self) -> None:
-        """Listen and be ready to write; StoreFault when the database cannot be reached."""
+        """Listen and be ready to write.
+
+        StoreFault when the database cannot be reached, Misconfigured when NATS cannot.
+        """
         await self.bus.start(self.hearing.hear, self.hearing.resync)
+        try:
+            await self.bell.start()
+        except BaseException:
+            await self.bus.close()
+            raise
         self.appender.start()
         self.hearing.start()
 
@@ -86,6 +94,7 @@ class EventLog:
         """Stop; what still waits to be written fails."""
         await self.appender.close()
         await self.hearing.close()
+        await self.bell.close()
         await self.bus.close()
         await self.presence.close()
 
@@ -398,3 +407,19 @@ def confirmed(workspace_id: str, entry: Incoming, now: float) -> audit.Entry:
     """The audit row of a client's answer to an ask."""
     call_id, result = entry.payload["tool_use_id"], entry.payload["result"]
     return audit.Entry(workspace_id, "tool.confirm", "event", call_id, now, decision=result)
+
+
+def coupling(
+    database: Database, clock: Clock, name: str, nats_url: str | None
+) -> tuple[Bus, Dispatcher]:
+    """How this process hears of others, and who of them gets the next wake."""
+    if nats_url is None:
+        return PostgresBus(database, clock, name), Doorbell()
+    # 30 ms of import that most platforms do not need
+    from agentstead.log.nats_bus import NatsBus
+    from agentstead.log.nats_link import NatsLink
+    from agentstead.log.nats_wakes import NatsWakes
+
+    link = NatsLink(nats_url, database, name)
+    wakes = NatsWakes(link, clock)
+    return NatsBus(link, database, clock, wakes), wakes

@@ -1,11 +1,13 @@
 """What this process hears of others, and what it does about it.
 
 Notices say only that something happened; the rows are read from the log. A lost notice costs time,
-never an event: after a gap everything followed is read again.
+never an event: after a gap everything followed is read again, and a look-round every few seconds finds
+what was missed unnoticed.
 """
 
 import asyncio
 import json
+from contextlib import suppress
 
 from psycopg import Error
 
@@ -13,7 +15,7 @@ from agentstead.clock import Clock
 from agentstead.errors import StoreFault
 from agentstead.ids import EVENT, Ids
 from agentstead.log.bus import GONE, INPUT, LOG, PREVIEW, WORK
-from agentstead.log.dispatch import Doorbell, News
+from agentstead.log.dispatch import Dispatcher, News
 from agentstead.log.inbox import queued_frame, seen_since
 from agentstead.log.routes import farewell
 from agentstead.log.tail import Channel, Frame, Hub, encoded, stored_frame
@@ -22,6 +24,14 @@ from agentstead.store.pool import Database
 
 READ_MAX = 1000
 RETRY_SECONDS = 0.2
+LOOK_SECONDS = 5.0
+"""Between two look-rounds at the sessions that are followed."""
+
+HEADS = """
+    select s.id, s.head_seq,
+           (select max(arrived) from inbox where session_id = s.id) as arrived
+    from sessions s where s.id = any(%s)
+"""
 
 
 class Hearing:
@@ -33,7 +43,7 @@ class Hearing:
         clock: Clock,
         ids: Ids,
         hub: Hub,
-        bell: Doorbell,
+        bell: Dispatcher,
         news: News,
         work_bell: WorkBell,
     ) -> None:
@@ -44,18 +54,21 @@ class Hearing:
         self.bell = bell
         self.news = news
         self.work_bell = work_bell
-        self.task: asyncio.Task[None] | None = None
+        self.tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to read for those who follow."""
-        self.task = asyncio.create_task(self.reading(), name="log tail")
+        self.tasks = [
+            asyncio.create_task(self.reading(), name="log tail"),
+            asyncio.create_task(self.looking(), name="log look-round"),
+        ]
 
     async def close(self) -> None:
         """Stop."""
-        if self.task:
-            self.task.cancel()
-            await asyncio.gather(self.task, return_exceptions=True)
-            self.task = None
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.tasks = []
 
     def hear(self, kind: str, words: str) -> None:
         """One notice of another process."""
@@ -71,7 +84,7 @@ class Hearing:
         elif kind == INPUT:
             self.news.tell(session_id, int(rest))
             self.hub.heard_input(session_id, int(rest))
-            self.bell.ring()
+            self.bell.heard()
         elif kind == GONE:
             self.hub.deleted(session_id, gone_frame(rest))
 
@@ -81,6 +94,26 @@ class Hearing:
         self.news.alarm()
         self.bell.ring()
         self.work_bell.alarm()
+
+    async def looking(self) -> None:
+        """Look round, again and again."""
+        while True:
+            await self.clock.sleep(LOOK_SECONDS)
+            with suppress(StoreFault, Error):
+                await self.look()
+
+    async def look(self) -> None:
+        """Compare what was heard of the followed sessions with what is."""
+        followed = list(self.hub.channels)
+        if not followed:
+            return
+        rows = {row["id"]: row for row in await self.database.fetch(HEADS, (followed,))}
+        for session_id in followed:
+            if row := rows.get(session_id):
+                self.hub.heard(session_id, row["head_seq"])
+                self.hub.heard_input(session_id, row["arrived"] or 0)
+            else:
+                self.hub.doubted(session_id)
 
     async def reading(self) -> None:
         """Read what the hub is behind with, again and again."""

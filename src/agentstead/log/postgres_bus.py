@@ -34,22 +34,21 @@ class PostgresBus:
         self.clock = clock
         self.origin = origin
         self.previews = Previews(clock, PREVIEW_SECONDS, NOTICE_BYTES_MAX - 100, self.send_now)
-        self.tasks: list[asyncio.Task[None]] = []
+        self.task: asyncio.Task[None] | None = None
 
     async def start(self, hear: Hear, resync: Callable[[], None]) -> None:
         """Listen; StoreFault when the database cannot be reached."""
         connection = await self.listen()
-        self.tasks = [
-            asyncio.create_task(self.hearing(connection, hear, resync), name="bus"),
-            asyncio.create_task(self.previews.flushing(), name="bus previews"),
-        ]
+        self.task = asyncio.create_task(self.hearing(connection, hear, resync), name="bus")
+        self.previews.start()
 
     async def close(self) -> None:
         """Stop listening."""
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-        self.tasks = []
+        await self.previews.close()
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+            self.task = None
 
     async def listen(self) -> Connection:
         """A connection that hears."""

@@ -42,6 +42,18 @@ class Previews:
         self.shed: dict[str, None] = {}
         """Ids whose later deltas may not be sent, since an earlier one was dropped."""
         self.ready = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to send."""
+        self.task = asyncio.create_task(self.flushing(), name="bus previews")
+
+    async def close(self) -> None:
+        """Send no more."""
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+            self.task = None
 
     def add(self, session_id: str, thread_id: str, frame: Mapping[str, Any]) -> None:
         """Take it along with the next flush, joined to the one before when it continues it."""

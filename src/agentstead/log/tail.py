@@ -358,6 +358,14 @@ class Hub:
         self.behind.update(self.channels)
         self.wanted.set()
 
+    def doubted(self, session_id: str) -> None:
+        """It may have been deleted: look."""
+        if channel := self.channels.get(session_id):
+            channel.doubtful = True
+            self.wake(channel)
+            self.behind.add(session_id)
+            self.wanted.set()
+
     def publish(self, session_id: str, frames: Iterable[Frame]) -> None:
         """Hand out events in order; those before a gap only.
 

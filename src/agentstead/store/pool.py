@@ -6,7 +6,7 @@ is a `StoreFault` of kind `unavailable` (retryable), never a driver's error. Par
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -87,6 +87,7 @@ class Database:
     def __init__(self, url: str, pool: AsyncConnectionPool[Connection]) -> None:
         self.url = url
         self.pool = pool
+        self.afterwards: dict[Connection, list[Callable[[], None]]] = {}
 
     @classmethod
     async def open(cls, url: str, *, connections_max: int = 10) -> "Database":
@@ -118,7 +119,17 @@ class Database:
         """One connection of the pool, in autocommit."""
         with faults():
             async with self.pool.connection() as connection:
-                yield connection
+                try:
+                    yield connection
+                except BaseException:
+                    self.afterwards.pop(connection, None)
+                    raise
+                for call in self.afterwards.pop(connection, ()):
+                    call()
+
+    def after(self, connection: Connection, call: Callable[[], None]) -> None:
+        """Call it once whoever uses this connection of the pool is done; never when that fails."""
+        self.afterwards.setdefault(connection, []).append(call)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
