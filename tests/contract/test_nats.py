@@ -90,11 +90,11 @@ async def test_events_and_previews_reach_a_stream_of_another_process(logs: list[
     await frames(follower)
     start = {"type": "event_start", "event": {"id": "sevt_p", "type": "agent.message"}}
     one.preview(lease, new.primary_thread_id, start)
-    one.preview(lease, new.primary_thread_id, delta("Hel"))
-    one.preview(lease, new.primary_thread_id, delta("lo"))
+    one.preview(lease, new.primary_thread_id, delta("one "))
+    one.preview(lease, new.primary_thread_id, delta("two"))
     seen = await frames(follower, seconds=0.5)
     text = [each["delta"]["content"]["text"] for each in seen if each["type"] == "event_delta"]
-    assert "".join(text) == "Hello"
+    assert "".join(text) == "one two"
     done = await turn_over(one, lease, new, 0)
     assert ids(await frames(follower, most=len(done.events), seconds=SOON)) == ids(done.events)
     await follower.close()
