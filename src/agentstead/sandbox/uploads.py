@@ -53,7 +53,7 @@ def put_in_place(place: Place, uploads: Sequence[Upload]) -> None:
 @contextmanager
 def _locked(place: Place) -> Iterator[None]:
     place.make()
-    for folder in (place.files, place.files / UPLOADS):
+    for folder in (place.files, place.folder(UPLOADS)):
         folder.mkdir(exist_ok=True)
         folder.chmod(0o755)
     lock = os.open(place.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -96,7 +96,7 @@ def _write(place: Place, wanted: dict[str, str]) -> None:
 
 
 def _remove(place: Place, paths: Iterable[str]) -> None:
-    root = place.files / UPLOADS
+    root = place.folder(UPLOADS)
     for path in paths:
         file = _inside(root, path)
         file.unlink(missing_ok=True)
@@ -108,9 +108,10 @@ def _remove(place: Place, paths: Iterable[str]) -> None:
 
 
 def _add(place: Place, path: str, source: str) -> None:
-    target = _inside(place.files / UPLOADS, path)
-    for folder in reversed(target.relative_to(place.files / UPLOADS).parents):
-        made = place.files / UPLOADS / folder
+    root = place.folder(UPLOADS)
+    target = _inside(root, path)
+    for folder in reversed(target.relative_to(root).parents):
+        made = root / folder
         made.mkdir(exist_ok=True)
         made.chmod(0o755)
     try:
@@ -121,7 +122,7 @@ def _add(place: Place, path: str, source: str) -> None:
         draft.unlink(missing_ok=True)
         shutil.copyfile(source, draft)
         draft.chmod(0o644)
-        draft.rename(target)
+        shutil.move(draft, target)
 
 
 def _inside(root: Path, path: str) -> Path:

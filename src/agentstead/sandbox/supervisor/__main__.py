@@ -15,20 +15,11 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from agentstead.sandbox.supervisor import limits, uids, userns
+from agentstead.sandbox.supervisor.begin import CannotStart, begin
 from agentstead.sandbox.supervisor.control import Supervisor
 from agentstead.sandbox.supervisor.launch import launch
 from agentstead.sandbox.supervisor.place import UIDS, Place
 from agentstead.sandbox.supervisor.rootfs import BadMount
-
-READY_SECONDS = 10.0
-AGAIN = (
-    "[the sandbox was started again: files are as they were,"
-    " the shell's directory, variables and background processes are gone]"
-)
-
-
-class CannotStart(Exception):
-    """The sandbox does not start; the message says why."""
 
 
 def main() -> None:
@@ -77,24 +68,10 @@ def start(place: Place, config: dict[str, Any]) -> Supervisor:
     control = limits.control(place.host_name, config["limits"])
     groups = [str(folder) for folder in set(control.groups.values())]
     place.write_meta(uid=uid, groups=groups)
-    supervisor = Supervisor(place, config, launch(place, config, uid, control), control)
-    first = {
-        "env": config["env"],
-        "output_bytes": config["limits"]["output_bytes"],
-        "processes_max": 0 if "pids" in control.groups else config["limits"]["processes_max"],
-        "memory_bytes": 0 if "memory" in control.groups else config["limits"]["memory_bytes"],
-        "note": AGAIN if meta.get("starts") else "",
-        "network": bool(config.get("network")),
-    }
-    supervisor.inside.tell(first)
-    if not supervisor.wait_ready(READY_SECONDS):
-        supervisor.end()
-        words = supervisor.inside.complaints.strip() or "it did not report in time"
-        raise CannotStart(words)
+    supervisor = begin(place, config, launch(place, config, uid, control), control)
     if host_uid(supervisor.inside.pid) == 0:
         supervisor.end()
         raise CannotStart("it would run as the host's root")
-    place.write_meta(starts=meta.get("starts", 0) + 1)
     return supervisor
 
 

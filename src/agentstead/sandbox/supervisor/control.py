@@ -4,9 +4,7 @@ A call is answered from the journal when it is known, joined when it runs, and r
 supervisor ends when it is told to, when the sandbox ends, or when nobody has renewed it for long.
 """
 
-import os
 import selectors
-import signal
 import socket
 import sys
 import time
@@ -66,6 +64,8 @@ class Supervisor:
         self.bash_queue: deque[Call] = deque()
         self.bash_running: Call | None = None
         self.stopping = False
+        self.lost = False
+        """Whether it ended by itself, and not because nobody wants it any more."""
         self._quiet_seconds = min(QUIET_SECONDS, self.idle_seconds / 4)
 
     def _call_now(self) -> str:
@@ -101,11 +101,7 @@ class Supervisor:
         (self.place.path / SOCKET).unlink(missing_ok=True)
         if self.gate is not None:
             self.gate.end()
-        try:
-            os.kill(self.inside.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        os.waitpid(self.inside.pid, 0)
+        self.inside.end()
         self.inside.last_words()
         sys.stderr.write(self.inside.complaints)
         sys.stderr.flush()
@@ -122,6 +118,9 @@ class Supervisor:
             self.clients.reply(client, {"cancelled": True})
         elif operation == "status":
             self.clients.reply(client, {"limits": self.control.kind, "pid": self.inside.pid})
+        elif operation == "keep":
+            self.place.renew()
+            self.clients.reply(client, {})
         elif operation == "stop":
             self._stop()
         elif operation == "rest" and self.calls:
@@ -245,7 +244,7 @@ class Supervisor:
     def _lost(self, why: str) -> None:
         if self.stopping:
             return
-        self.stopping = True
+        self.stopping = self.lost = True
         for call in list(self.calls.values()):
             if call.deadline:
                 notes = self.watch.notes(oom_kills_before=call.oom_kills)

@@ -29,6 +29,7 @@ class Inside:
         lost: Callable[[str], None],
     ) -> None:
         self.pid = launched.pid
+        self._launched = launched
         self._channel = launched.channel
         self._log = launched.log
         self._selector = selector
@@ -79,6 +80,10 @@ class Inside:
             self._channel.sendall(pack(message))
         except OSError:
             self._lost("the sandbox stopped answering")
+
+    def end(self) -> None:
+        """Kill the sandbox and wait for its end."""
+        self._launched.end()
 
     def last_words(self) -> None:
         """Wait a moment for what is still to be said by a sandbox that ends."""

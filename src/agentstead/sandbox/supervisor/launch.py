@@ -10,6 +10,7 @@ import fcntl
 import os
 import platform
 import resource
+import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,14 @@ class Launched:
     log: int
     """What bubblewrap and the runner complain about."""
 
+    def end(self) -> None:
+        """Kill it and wait for its end."""
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        os.waitpid(self.pid, 0)
+
 
 def launch(place: Place, config: dict[str, Any], uid: int, control: Control) -> Launched:
     """Start it; whether it works is seen by the runner's first word on the channel."""
@@ -76,7 +85,7 @@ def launch(place: Place, config: dict[str, Any], uid: int, control: Control) -> 
             control.enter()
             if arguments.staged:
                 stage(arguments.bound)
-            _prepare(kept, log_in, uid, config["limits"])
+            prepare(kept, log_in, uid, config["limits"])
             os.execve(program, argv, env)
         except (OSError, ValueError) as error:
             os.write(log_in, f"cannot start the sandbox: {error}\n".encode())
@@ -126,7 +135,7 @@ def _add_isolation(arguments: Arguments, *, installing: bool) -> None:
     arguments.add("--seccomp", str(arguments.memory(seccomp_file().read_bytes())))
 
 
-def _prepare(kept: set[int], log: int, uid: int, limits: dict[str, Any]) -> None:
+def prepare(kept: set[int], log: int, uid: int, limits: dict[str, Any]) -> None:
     """In the child: drop the user, keep only the descriptors that are needed."""
     os.setsid()
     null = os.open("/dev/null", os.O_RDONLY)

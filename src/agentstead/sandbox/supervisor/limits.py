@@ -38,6 +38,13 @@ class Control:
         for folder in set(self.groups.values()):
             (folder / "cgroup.procs").write_text(str(pid))
 
+    def left_to_runner(self) -> dict[str, int]:
+        """What nobody but the runner can limit; 0: somebody does."""
+        return {
+            "processes_max": 0 if "pids" in self.groups else self.processes_max,
+            "memory_bytes": 0 if "memory" in self.groups else self.memory_bytes,
+        }
+
     def oom_kills(self) -> int:
         """How many processes were killed for want of memory."""
         folder = self.groups.get("memory")

@@ -67,6 +67,10 @@ class Place:
         """What is bound into the sandbox."""
         return self.path / "files"
 
+    def folder(self, name: str) -> Path:
+        """One of the folders that are bound into the sandbox (`WRITABLE`, or the uploads)."""
+        return self.files / name
+
     @property
     def layer(self) -> Path:
         """What a sandbox that installs has installed."""
@@ -75,7 +79,7 @@ class Place:
     @property
     def outputs(self) -> Path:
         """What the agent hands over."""
-        return self.files / "outputs"
+        return self.folder("outputs")
 
     def make(self) -> None:
         """Make the folders, private to us; fine when they exist."""
@@ -89,7 +93,7 @@ class Place:
             folder.mkdir(exist_ok=True)
             folder.chmod(0o755)
         for name in WRITABLE:
-            folder = self.files / name
+            folder = self.folder(name)
             if not folder.is_dir():
                 folder.mkdir(mode=0o700)
                 if uid != os.geteuid():

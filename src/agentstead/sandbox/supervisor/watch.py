@@ -82,13 +82,17 @@ class Watch:
         if self._measuring is not None and self._measuring.is_alive():
             return
         if time.monotonic() >= self._measure_after:
-            self._measuring = threading.Thread(target=self._measure_now, daemon=True)
-            self._measuring.start()
+            measuring = threading.Thread(target=self._measure_now, daemon=True)
+            try:
+                measuring.start()
+            except RuntimeError:
+                return  # no process can be started now, where we share the sandbox's limits
+            self._measuring = measuring
 
     def _measure_now(self) -> None:
         begun = time.monotonic()
         # beyond twice the limit nobody needs to know how much it is
-        folders = [self._place.files / name for name in WRITABLE]
+        folders = [self._place.folder(name) for name in WRITABLE]
         folders += [self._place.layer] if self._place.layer.is_dir() else []
         self._disk_used = sum(disk.used(folder, 2 * self._disk_bytes) for folder in folders)
         taken = time.monotonic() - begun

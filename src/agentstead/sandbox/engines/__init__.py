@@ -1,0 +1,1 @@
+"""Sandboxes in containers that somebody else's engine runs: Docker, Podman, Kubernetes."""

@@ -1,0 +1,1 @@
+"""Docker, Podman and whoever else speaks the Docker engine's API."""

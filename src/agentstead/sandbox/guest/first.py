@@ -1,0 +1,23 @@
+"""The first process of a container: waits for whatever is left to it, and ends with the one that matters."""
+
+import os
+import signal
+from collections.abc import Callable
+
+
+def be_first(work: Callable[[], int]) -> None:
+    """Do the work in a child and end as it ends; where we are not the first process, just do it."""
+    if os.getpid() != 1:
+        os._exit(work())
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = work()
+        finally:
+            os._exit(code)
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
