@@ -143,6 +143,22 @@ class Settings(BaseSettings):
     work_requeue_first_seconds: float = Field(default=1.0, ge=0)
     """Wait before a session is offered again; five times as long each time."""
 
+    # where sandboxes run
+    sandbox: Literal["bubblewrap", "docker"] = "bubblewrap"
+    """bubblewrap: on this host | docker: containers of an engine that speaks Docker's API."""
+    docker_host: str = "unix:///var/run/docker.sock"
+    """The engine: `unix:///path`, `tcp://host:port`, `https://host:port`."""
+    docker_certificates: Path | None = None
+    """Folder with `ca.pem`, `cert.pem` and `key.pem` for an engine that is reached over TLS."""
+    container_image: str = "python:3.13"
+    """The image of sandboxes; python3 3.11 or newer and bash must be in it. An engine that lacks it gets it."""
+    container_runtime: str = ""
+    """The engine's runtime for sandboxes, e.g. `runsc` (gVisor); empty: its default."""
+    container_owner: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9-]{0,30})?$")] = ""
+    """What tells this platform's sandboxes from others' on one engine; empty: made of its database."""
+    container_start_seconds: float = Field(180.0, gt=0)
+    """How long a container may take to start, the image's way to the engine included."""
+
     # sandbox limits (defaults of every environment)
     sandbox_memory_bytes: int = 1 << 30
     sandbox_processes_max: int = 256

@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from agentstead.app.egress import note_egress
-from agentstead.app.rooms import egress_of
+from agentstead.app.hands import egress_of
 from agentstead.errors import Misconfigured
 from agentstead.sandbox.supervisor.spool import Spool
 from agentstead.settings import Settings, load

@@ -1,4 +1,4 @@
-"""The promises of a sandbox provider, held against every one there is: the double and bubblewrap."""
+"""The promises of a sandbox provider, held against every one there is; engines are the tests' own."""
 
 import asyncio
 import os
@@ -14,6 +14,7 @@ from agentstead.errors import SandboxFault
 from agentstead.sandbox.bubblewrap import Bubblewrap
 from agentstead.sandbox.sandbox import Outcome, Sandbox
 from agentstead.testing.fake_sandbox import Behaviour, FakeCall, FakeSandbox
+from tests.support.engines import ENGINES
 from tests.support.sandboxes import SPEC, gone, needed, real_sandboxes, supervisor_pid, text
 
 ID = "sesn_contract"
@@ -43,7 +44,17 @@ def behave(call: FakeCall) -> Behaviour:
     return Behaviour(Outcome.text("slept" if seconds else "ok"), seconds=seconds)
 
 
-@pytest.fixture(params=["double", "bubblewrap"])
+def begun_in(sandbox: Callable[[], Sandbox]) -> Callable[[str], Awaitable[int]]:
+    """How often a `sleeper` was begun, from the line that it leaves."""
+
+    async def begun(call_id: str) -> int:
+        command = {"command": f"cat {call_id} 2>/dev/null | wc -l"}
+        return int(text(await sandbox().call(ID, SPEC, f"look-{call_id}", "bash", command)))
+
+    return begun
+
+
+@pytest.fixture(params=["double", "bubblewrap", "docker"])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     if request.param == "double":
         double = FakeSandbox(SystemClock(), behave)
@@ -57,6 +68,10 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
         yield Subject(double, lambda: double, lose, executed)
         await double.stop()
         return
+    if request.param in ENGINES:
+        async with ENGINES[request.param]() as engine:
+            yield Subject(engine.sandbox, engine.another, engine.kill, begun_in(engine.newest))
+        return
     await needed()
     async with real_sandboxes() as real:
 
@@ -65,18 +80,8 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
             os.kill(pid, signal.SIGKILL)
             await gone(pid)
 
-        async def begun(call_id: str) -> int:
-            outcome = await real.call(
-                ID,
-                SPEC,
-                f"look-{call_id}",
-                "bash",
-                {"command": f"cat {call_id} 2>/dev/null | wc -l"},
-            )
-            return int(text(outcome))
-
         again = Bubblewrap(real.root, clock=SystemClock())
-        yield Subject(real, lambda: again, kill, begun)
+        yield Subject(real, lambda: again, kill, begun_in(lambda: real))
 
 
 def sleeper(call_id: str) -> str:

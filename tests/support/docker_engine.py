@@ -103,6 +103,8 @@ class DockerEngine:
         self.volumes: dict[str, dict[str, str]] = {}
         self.execs: dict[str, tuple[Made, Mapping[str, Any]]] = {}
         self.log: list[tuple[str, str]] = []
+        self.start_words: list[str] = []
+        """What containers run instead of what was asked."""
         self.broken_execs = 0
         """So many execs fail as they do when the container has no process left to give."""
         self._numbers = count(1)
@@ -118,8 +120,8 @@ class DockerEngine:
         try:
             while await self._exchange(reader, writer):
                 pass
-        except (ConnectionError, h11.RemoteProtocolError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, h11.RemoteProtocolError, asyncio.CancelledError):
+            pass  # cancelled: the engine is closed
         finally:
             self._tasks.discard(task)
             writer.close()
@@ -208,7 +210,9 @@ class DockerEngine:
         return Answer(body=self.info)
 
     async def version(self, _: Request) -> Answer:
-        return Answer(body={"Version": "28.2.2", "ApiVersion": API_VERSION, "MinAPIVersion": "1.24"})
+        return Answer(
+            body={"Version": "28.2.2", "ApiVersion": API_VERSION, "MinAPIVersion": "1.24"}
+        )
 
     async def pull(self, request: Request) -> Answer:
         image = request.query["fromImage"]
@@ -239,7 +243,7 @@ class DockerEngine:
             volumes.append(mount["Source"])
         env = dict(pair.split("=", 1) for pair in ["PATH=" + PATH, *(body.get("Env") or ())])
         container = Container(
-            [*(body.get("Entrypoint") or ()), *(body.get("Cmd") or ())],
+            self.start_words or [*(body.get("Entrypoint") or ()), *(body.get("Cmd") or ())],
             env,
             mounts,
             tmpfs=tuple(host.get("Tmpfs") or ()),
@@ -394,7 +398,7 @@ class DockerEngine:
     async def get_archive(self, request: Request, key: str) -> Answer:
         made, path = self.find(key), request.query["path"]
         place = made.container.local(path)
-        if place is None or not os.path.lexists(place[0]):
+        if place is None or not place[0].exists():
             raise Refused(404, f"Could not find the file {path} in container {key}")
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as archive:

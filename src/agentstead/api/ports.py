@@ -1,6 +1,6 @@
 """What routes work with: one frozen bundle, built by `app.py`, handed to every call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -53,3 +53,5 @@ class Services:
     http: httpx2.AsyncClient
     """For requests that the platform makes of itself."""
     blobs: Blobs
+    hands_problems: Callable[[], Sequence[str]] = tuple
+    """What keeps sandboxes from running, as far as it is known without starting one."""

@@ -10,17 +10,13 @@ import httpx2
 
 from agentstead import addresses, outgoing, tools
 from agentstead.app.counted_log import CountedLog
+from agentstead.app.hands import Hands, hands_of, owner_of
 from agentstead.clock import Clock, SystemClock
-from agentstead.errors import Misconfigured
 from agentstead.ids import WORKER, Ids, RandomIds
 from agentstead.log.event_log import EventLog
 from agentstead.providers.catalogue import Catalogue
 from agentstead.resources.vaults.oauth import Oauth
 from agentstead.resources.vaults.tokens import VaultTokens
-from agentstead.sandbox.bubblewrap import Bubblewrap
-from agentstead.sandbox.egress.dial import Upstream
-from agentstead.sandbox.images.images import Images
-from agentstead.sandbox.network import Bounds, Egress
 from agentstead.sandbox.sandbox import Limits
 from agentstead.settings import Settings
 from agentstead.store import key_ring
@@ -34,7 +30,7 @@ from agentstead.worker.handing_over import HandingOver, Most
 from agentstead.worker.skills import StoredSkills
 from agentstead.worker.world import Pace, World
 
-SANDBOXES, BLOBS, SKILLS = "sandboxes", "blobs", "skills"
+BLOBS, SKILLS = "blobs", "skills"
 """Folders of the data directory."""
 
 
@@ -48,7 +44,7 @@ class Rooms:
     database: Database
     log: EventLog
     catalogue: Catalogue
-    sandbox: Bubblewrap
+    sandbox: Hands
     blobs: Blobs
     files: StoredFiles
     metrics: Metrics
@@ -72,7 +68,7 @@ class Rooms:
             pace=pace_of(self.settings),
             servers=self.servers,
             judge_model=self.settings.judge_model,
-            networked=self.sandbox.egress is not None,
+            networked=self.sandbox.networked,
         )
 
     def new_owner(self) -> str:
@@ -98,14 +94,7 @@ async def open_rooms(
         nats_url=None if settings.nats_url is None else settings.nats_url.get_secret_value(),
     )
     catalogue = Catalogue(settings, clock)
-    sandbox = Bubblewrap(
-        settings.data_dir / SANDBOXES,
-        clock=clock,
-        idle_seconds=settings.sandbox_idle_seconds,
-        egress=egress_of(settings),
-        env=settings.sandbox_env,
-        images=Images.of(settings),
-    )
+    sandbox = hands_of(settings, clock, await owner_of(settings, database))
     blobs = FolderBlobs(settings.data_dir / BLOBS)
     most = Most(settings.file_bytes_max, settings.outputs_max)
     files = StoredFiles(database, blobs, HandingOver(database, blobs, sandbox, clock, ids, most))
@@ -180,34 +169,6 @@ def limits_of(settings: Settings) -> Limits:
         open_files_max=settings.sandbox_open_files_max,
         call_seconds=settings.sandbox_call_seconds,
         output_bytes=settings.sandbox_output_bytes,
-    )
-
-
-def egress_of(settings: Settings) -> Egress | None:
-    """How sandboxes reach the network; None: none does."""
-    if settings.sandbox_network == "none":
-        return None
-    given = settings.egress_upstream_proxy
-    upstream = "" if given is None else given.get_secret_value()
-    try:
-        if upstream:
-            Upstream.of(upstream)
-    except ValueError as error:
-        raise Misconfigured(
-            f"AGENTSTEAD_EGRESS_UPSTREAM_PROXY {error}.\nCorrect it, or unset it."
-        ) from None
-    return Egress(
-        ports=tuple(settings.egress_ports),
-        openings=tuple(settings.egress_private_networks),
-        denied=tuple(settings.egress_denied_hosts),
-        names=settings.egress_names,
-        upstream=upstream,
-        package_hosts=tuple(settings.egress_package_hosts),
-        bytes_per_hour_max=settings.egress_bytes_per_hour_max,
-        bounds=Bounds(
-            connections_max=settings.egress_connections_max,
-            idle_seconds=settings.egress_idle_seconds,
-        ),
     )
 
 

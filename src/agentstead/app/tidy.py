@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from agentstead.app.egress import note_egress
+from agentstead.app.hands import SANDBOXES
 from agentstead.app.rooms import SKILLS, Rooms
 from agentstead.errors import Fault
 from agentstead.log.census import without_session
@@ -79,7 +80,7 @@ async def tidy(rooms: Rooms) -> None:
 
     Sandboxes are listed before sessions: one that starts meanwhile has a session by then.
     """
-    await note_egress(rooms.sandbox.root, rooms.clock, rooms.metrics)
+    await note_egress(rooms.settings.data_dir / SANDBOXES, rooms.clock, rooms.metrics)
     try:
         here = await rooms.sandbox.reconcile(set())
         for sandbox_id in await without_session(rooms.database, here) if here else ():

@@ -10,8 +10,8 @@ from enum import Enum
 from pathlib import Path
 
 from agentstead.app import checks
+from agentstead.app.hands import hands_of
 from agentstead.app.presence import read_presence
-from agentstead.app.rooms import egress_of
 from agentstead.clock import SystemClock
 from agentstead.errors import AgentsteadError, StoreFault
 from agentstead.providers.catalogue import Catalogue
@@ -133,7 +133,8 @@ async def sandbox(settings: Settings) -> Finding:
     try:
         probe = await probe_of(settings)
     except (AgentsteadError, OSError) as error:
-        return Finding(Grade.FAILED, "sandbox", str(error), [])
+        what, *remedies = str(error).splitlines()
+        return Finding(Grade.FAILED, "sandbox", what, remedies)
     what = f"{probe.provider}, {probe.mode}, limits by {probe.limits}, network {probe.network}"
     if not probe.ok:
         return Finding(Grade.FAILED, "sandbox", f"{what}: does not hold", probe.problems)
@@ -144,15 +145,11 @@ async def probe_of(settings: Settings, image: Image | None = None) -> Probe:
     """What a sandbox looks like from inside here, made from this image or the one in force."""
     place = temporary_dir()
     try:
-        provider = Bubblewrap(
-            place / "sandboxes",
-            clock=SystemClock(),
-            idle_seconds=60,
-            egress=egress_of(settings),
-            images=Images.of(settings),
-        )
+        provider = hands_of(settings, SystemClock(), f"doctor-{os.getpid()}", root=place)
         try:
-            return await provider.probe(image)
+            if isinstance(provider, Bubblewrap):
+                return await provider.probe(image)
+            return await provider.probe()
         finally:
             await provider.close()
     finally:

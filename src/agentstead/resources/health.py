@@ -20,8 +20,8 @@ async def healthz(services: Services) -> Raw:
 
 @router.get("/readyz", needs_key=False)
 async def readyz(services: Services) -> Raw:
-    """Whether work can be done: database, workers, and none that waits too long."""
-    problems = []
+    """Whether work can be done: database, workers, sandboxes, and none that waits too long."""
+    problems = list(services.hands_problems())
     try:
         census = await take_census(services.database)
         if census.oldest_due_seconds > DUE_SECONDS_MAX:

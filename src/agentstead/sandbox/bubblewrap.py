@@ -77,6 +77,16 @@ class Bubblewrap:
         self._starting: dict[str, asyncio.Task[None]] = {}
         self._limits = ""
 
+    @property
+    def networked(self) -> bool:
+        """Whether sandboxes have a network."""
+        return self.egress is not None
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What keeps sandboxes from running now; a start that fails says so itself."""
+        return ()
+
     async def probe(self, image: Image | None = None) -> Probe:
         """Start one for real and look whether it holds; `image`: other than the one in force."""
         words = self.egress.words if self.egress else "none"

@@ -116,5 +116,4 @@ def _found(source: Path, name: str) -> Iterator[tuple[Path, str]]:
 
 def _ours(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     entry.uid = entry.gid = 0
-    entry.uname = entry.gname = ""
     return entry

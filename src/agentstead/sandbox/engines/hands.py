@@ -25,6 +25,9 @@ LATE_SECONDS = 20.0
 """How long a supervisor may take to listen, or an engine that is short of processes to start a relay."""
 RETRY_SECONDS = 0.05
 SHORT_SECONDS = 0.5
+PASSING = SandboxSpec()
+"""Of a sandbox that is started for its journal only."""
+UNUSABLE = "The engine that runs sandboxes cannot be used; the server's log says why."
 UNKNOWN = "The sandbox was lost while this call ran; whether it took effect is not known."
 
 
@@ -57,6 +60,8 @@ class EngineSandbox:
         self._held: dict[str, Held] = {}
         self._reaching: dict[tuple[str, bool], asyncio.Task[Held | None]] = {}
         self._keeping: asyncio.Task[None] | None = None
+        self.problems: tuple[str, ...] = ()
+        """What keeps sandboxes from running, as of the last look at what there is."""
 
     @property
     def networked(self) -> bool:
@@ -128,7 +133,7 @@ class EngineSandbox:
         held = await self._reach(sandbox_id, None)
         runs = held is not None
         if held is None:
-            held = await self._reach(sandbox_id, SandboxSpec())
+            held = await self._reach(sandbox_id, PASSING)
         if held is None:
             return False
         reply = await held.line.ask("ask", request={"op": "cancel", "id": call_id})
@@ -156,7 +161,9 @@ class EngineSandbox:
         try:
             held = await self._reach(sandbox_id, None)
             if held is not None:
-                return await carrying.outputs(held.files)
+                with suppress(LineBroken):  # it has just ended
+                    return await carrying.outputs(held.files)
+                await self._drop(sandbox_id)
             return await self.engine.outputs(sandbox_id)
         except (EngineFault, LineBroken) as fault:
             raise _fault(fault, "lost") from fault
@@ -203,9 +210,12 @@ class EngineSandbox:
     async def reconcile(self, known: set[str]) -> list[str]:
         """Sandboxes of this platform that belong to no session in `known`; the caller destroys them."""
         try:
-            return sorted(await self.engine.known() - known)
+            found = await self.engine.known()
         except EngineFault as fault:
+            self.problems = (UNUSABLE,)
             raise _fault(fault, "lost") from fault
+        self.problems = ()
+        return sorted(found - known)
 
     async def close(self) -> None:
         """Hang up; running sandboxes go on."""
@@ -230,7 +240,9 @@ class EngineSandbox:
         try:
             held = await self._reach(sandbox_id, None)
             if held is not None:
-                await held.line.ask("ask", request={"op": operation})
+                reply = await held.line.ask("ask", request={"op": operation})
+                if not reply and operation == "rest":
+                    await self._drop(sandbox_id)
         except (LineBroken, SandboxFault):
             await self._drop(sandbox_id)
 
@@ -312,6 +324,7 @@ class EngineSandbox:
             "idle_seconds": self._idle_seconds,
             "limits": asdict(spec.limits),
             "env": {**self._env, **spec.env},
+            "passing": spec is PASSING,
         }
         return Plan(sandbox_id, spec.limits, config)
 

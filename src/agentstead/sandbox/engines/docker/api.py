@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
+import httpcore2
 import httpx2
 
 from agentstead.sandbox.engines.engine import EngineFault
@@ -24,6 +25,8 @@ READ_BYTES = 1 << 16
 HEAD_BYTES = 8
 STDERR = 2
 WORDS_BYTES = 8192
+CUT = (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError)
+"""What a connection below HTTP raises."""
 
 
 class Raw(Protocol):
@@ -62,10 +65,8 @@ class DockerStream:
                 return b""
             try:
                 data = await self._raw.read(READ_BYTES)
-            except httpx2.HTTPError as error:
+            except CUT as error:
                 raise ConnectionError(str(error)) from error
-            except Exception as error:
-                raise _as_os_error(error) from error
             self._ended = not data
             self._buffer += data
 
@@ -73,8 +74,8 @@ class DockerStream:
         """To its standard input."""
         try:
             await self._raw.write(data)
-        except Exception as error:
-            raise _as_os_error(error) from error
+        except CUT as error:
+            raise ConnectionError(str(error)) from error
 
     async def close(self) -> None:
         """Hang up."""
@@ -92,11 +93,6 @@ class DockerStream:
             elif piece:
                 return piece
         return None
-
-
-def _as_os_error(error: Exception) -> Exception:
-    """What the layers below HTTP raise is no concern of who reads a stream."""
-    return error if isinstance(error, OSError) else ConnectionError(str(error))
 
 
 class DockerApi:

@@ -1,0 +1,105 @@
+"""Settings become the sandboxes of this platform: on this host, or on an engine."""
+
+from hashlib import sha256
+from pathlib import Path
+
+from agentstead.clock import Clock
+from agentstead.errors import Misconfigured
+from agentstead.sandbox.bubblewrap import Bubblewrap
+from agentstead.sandbox.egress.dial import Upstream
+from agentstead.sandbox.engines.docker.engine import DockerEngine
+from agentstead.sandbox.engines.engine import Engine
+from agentstead.sandbox.engines.hands import EngineSandbox
+from agentstead.sandbox.images.images import Images
+from agentstead.sandbox.network import Bounds, Egress
+from agentstead.settings import Settings
+from agentstead.store.pool import Database
+
+SANDBOXES = "sandboxes"
+"""Folder of the data directory."""
+OWNER_LENGTH = 12
+
+Hands = Bubblewrap | EngineSandbox
+
+
+def hands_of(settings: Settings, clock: Clock, owner: str, root: Path | None = None) -> Hands:
+    """Sandboxes as the settings say; `owner` tells this platform's from others' on one engine, `root` is
+    another folder for those of this host."""
+    if settings.sandbox == "bubblewrap":
+        return Bubblewrap(
+            root or settings.data_dir / SANDBOXES,
+            clock=clock,
+            idle_seconds=settings.sandbox_idle_seconds,
+            egress=egress_of(settings),
+            env=settings.sandbox_env,
+            images=Images.of(settings),
+        )
+    if settings.sandbox_network != "none":
+        raise Misconfigured(
+            f"AGENTSTEAD_SANDBOX_NETWORK is {settings.sandbox_network}, and sandboxes on"
+            f" {settings.sandbox} have no filtered network.\nSet AGENTSTEAD_SANDBOX_NETWORK=none: they"
+            " then reach nothing, whatever environments say, and models are told so."
+        )
+    return EngineSandbox(
+        engine_of(settings, clock, owner),
+        clock=clock,
+        idle_seconds=settings.sandbox_idle_seconds,
+        env=settings.sandbox_env,
+    )
+
+
+def engine_of(settings: Settings, clock: Clock, owner: str) -> Engine:
+    """The engine that runs them."""
+    try:
+        return DockerEngine(
+            settings.docker_host,
+            owner=owner,
+            image=settings.container_image,
+            clock=clock,
+            runtime=settings.container_runtime,
+            certificates=settings.docker_certificates,
+            start_seconds=settings.container_start_seconds,
+        )
+    except (ValueError, OSError) as error:
+        raise Misconfigured(
+            f"AGENTSTEAD_DOCKER_HOST, AGENTSTEAD_DOCKER_CERTIFICATES: {error}.\nCorrect them."
+        ) from None
+
+
+async def owner_of(settings: Settings, database: Database) -> str:
+    """What tells this platform's sandboxes from others' on one engine: the same for all its servers."""
+    if settings.container_owner:
+        return settings.container_owner
+    row = await database.fetch_one(
+        "select system_identifier || ' ' || current_database() as name from pg_control_system()"
+    )
+    assert row is not None
+    return sha256(row["name"].encode()).hexdigest()[:OWNER_LENGTH]
+
+
+def egress_of(settings: Settings) -> Egress | None:
+    """How sandboxes reach the network; None: none does."""
+    if settings.sandbox_network == "none":
+        return None
+    given = settings.egress_upstream_proxy
+    upstream = "" if given is None else given.get_secret_value()
+    try:
+        if upstream:
+            Upstream.of(upstream)
+    except ValueError as error:
+        raise Misconfigured(
+            f"AGENTSTEAD_EGRESS_UPSTREAM_PROXY {error}.\nCorrect it, or unset it."
+        ) from None
+    return Egress(
+        ports=tuple(settings.egress_ports),
+        openings=tuple(settings.egress_private_networks),
+        denied=tuple(settings.egress_denied_hosts),
+        names=settings.egress_names,
+        upstream=upstream,
+        package_hosts=tuple(settings.egress_package_hosts),
+        bytes_per_hour_max=settings.egress_bytes_per_hour_max,
+        bounds=Bounds(
+            connections_max=settings.egress_connections_max,
+            idle_seconds=settings.egress_idle_seconds,
+        ),
+    )

@@ -1,0 +1,84 @@
+"""Providers over the engines of the tests, and the proof that nothing of them is left afterwards."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from agentstead.clock import SystemClock
+from agentstead.sandbox.engines.docker.engine import DockerEngine
+from agentstead.sandbox.engines.hands import EngineSandbox
+from tests.support import docker_engine as fake
+from tests.support.containers import possible
+from tests.support.sandboxes import remains
+
+OWNER, IMAGE = "test", "agent:1"
+
+
+@dataclass
+class OnDocker:
+    """The provider, its engine, and the violence that a test may do to them."""
+
+    engine: fake.DockerEngine
+    options: dict[str, Any]
+    sandboxes: list[EngineSandbox] = field(default_factory=list)
+
+    @property
+    def sandbox(self) -> EngineSandbox:
+        return self.sandboxes[0] if self.sandboxes else self.another()
+
+    def newest_or_first(self) -> EngineSandbox:
+        """One to work with."""
+        return self.sandboxes[-1] if self.sandboxes else self.another()
+
+    def newest(self) -> EngineSandbox:
+        """The last one that was made: those before it may be closed."""
+        return self.sandboxes[-1]
+
+    def another(self, **options: Any) -> EngineSandbox:
+        """A second object for the same sandboxes, as another worker has it."""
+        given = {"owner": OWNER, "image": IMAGE, "clock": SystemClock(), **self.options, **options}
+        idle = given.pop("idle_seconds", 60.0)
+        docker = DockerEngine(f"unix://{self.engine.socket}", **given)
+        self.sandboxes.append(EngineSandbox(docker, clock=SystemClock(), idle_seconds=idle))
+        return self.sandboxes[-1]
+
+    def made(self, sandbox_id: str) -> fake.Made:
+        """The container of a sandbox."""
+        return self.engine.find(f"agentstead-{OWNER}-{sandbox_id}")
+
+    async def kill(self, sandbox_id: str) -> None:
+        """SIGKILL the process that owns a sandbox."""
+        made = self.made(sandbox_id)
+        made.container.kill()
+        assert made.pump is not None
+        await asyncio.wait_for(asyncio.shield(made.pump), 5)
+
+
+@asynccontextmanager
+async def on_docker(**options: Any) -> AsyncIterator[OnDocker]:
+    """A provider on an engine of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("containers whose root starts processes of another user need root")
+    if possible():
+        pytest.skip(f"needs containers: {possible()}")
+    async with fake.docker_engine() as engine:
+        subject = OnDocker(engine, options)
+        try:
+            yield subject
+        finally:
+            if subject.sandboxes:
+                for sandbox_id in await subject.sandboxes[-1].reconcile(set()):
+                    await subject.sandboxes[-1].destroy(sandbox_id)
+            for sandbox in subject.sandboxes:
+                await sandbox.close()
+            assert engine.made == {}
+            assert engine.volumes == {}
+    assert remains(str(engine.folder), []) == []
+
+
+ENGINES: dict[str, Callable[[], AbstractAsyncContextManager[Any]]] = {"docker": on_docker}
