@@ -148,7 +148,15 @@ async def check_image(call: Call, given: EnvironmentExtension | None) -> None:
 
 
 async def image_id(call: Call, given: str | None, path: str) -> str:
-    """The id of a named image, or of the one in force; empty: the host's system directories."""
+    """The id of a named image, or of the one in force; empty: the host's system directories, or an engine's."""
+    hands = call.services.settings.sandbox
+    if hands != "bubblewrap":
+        if given:
+            raise Invalid(
+                f"{path}: Sandboxes on {hands} are made from the engine's image, which the operator"
+                " chooses (AGENTSTEAD_CONTAINER_IMAGE); name none."
+            )
+        return ""
     try:
         return await asyncio.to_thread(Images.of(call.services.settings).resolve, given)
     except NoSuchImage as error:

@@ -319,6 +319,12 @@ class EngineSandbox:
             await self._clock.sleep(RETRY_SECONDS)
 
     def _plan(self, sandbox_id: str, spec: SandboxSpec) -> Plan:
+        if spec.image or spec.layers:
+            raise SandboxFault(
+                "The sandbox cannot start: the session was made for an image or packages of this host,"
+                f" and sandboxes now run on {self.engine.name}.",
+                kind="start",
+            )
         config = {
             "sandbox_id": sandbox_id,
             "idle_seconds": self._idle_seconds,

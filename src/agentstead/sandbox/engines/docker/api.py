@@ -207,6 +207,8 @@ def _client(address: str, certificates: Path | None) -> httpx2.AsyncClient:
     parts = urlsplit(address)
     timeout = httpx2.Timeout(TIMEOUT_SECONDS, pool=None)
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=8)
+    if parts.scheme == "unix" and certificates is not None:
+        raise ValueError("certificates go with an address of the network")
     if parts.scheme == "unix" and parts.path.startswith("/"):
         transport = httpx2.AsyncHTTPTransport(uds=parts.path, limits=limits)
         return httpx2.AsyncClient(transport=transport, base_url="http://engine", timeout=timeout)
@@ -221,7 +223,7 @@ def _client(address: str, certificates: Path | None) -> httpx2.AsyncClient:
 
 
 def _trust(certificates: Path) -> ssl.SSLContext:
-    """The folder that engines' own tools use: `ca.pem`, `cert.pem`, `key.pem`."""
+    """The folder that engines' own tools use: `ca.pem`, `cert.pem`, `key.pem`. OSError: it lacks one."""
     context = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
     context.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
     return context
