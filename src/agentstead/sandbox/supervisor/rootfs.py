@@ -42,6 +42,10 @@ ETC_OF_HOST = (
     "mime.types",
     "localtime",
 )
+HIDDEN = ("/usr/etc", "/usr/local/etc", "/usr/local/var")
+"""Of the host, and not shown: programs keep settings and data there that may hold keys of registries."""
+HIDDEN_FILES = ("/usr/pip.conf",)
+HIDDEN_BYTES = 4096
 NOT_OF_IMAGE = frozenset(
     (
         "proc",
@@ -195,6 +199,13 @@ def _add_host(arguments: Arguments, layers: Sequence[Path]) -> None:
     for name in sorted((names | {"usr", *SYSTEM_LINKS}) - {"etc", "var"}):
         own = [(host, "")] if name == "usr" or name in SYSTEM_LINKS else []
         _add_folder(arguments, name, [*own, *parts])
+    for path in map(Path, HIDDEN):
+        if path.is_dir() and not path.is_symlink():
+            arguments.add("--perms", "0755", "--size", str(HIDDEN_BYTES), "--tmpfs", str(path))
+            arguments.add("--remount-ro", str(path))
+    for path in map(Path, HIDDEN_FILES):
+        if path.is_file() and not path.is_symlink():
+            arguments.data(b"", str(path))
 
 
 def _add_folder(arguments: Arguments, name: str, parts: Sequence[tuple[Path, str]]) -> None:
