@@ -12,8 +12,8 @@ from agentstead.resources.image_users import users
 from agentstead.sandbox.images import making
 from agentstead.sandbox.images.images import Images
 from agentstead.sandbox.supervisor import disk
-from tests.cli.processes import run
 from tests.support.images import MARK, archive, entry, tarball
+from tests.support.processes import run
 from tests.support.sandboxes import needed
 from tests.support.server import MODEL, serving
 
@@ -99,3 +99,11 @@ def test_what_is_missing_for_a_build_is_named_with_its_package(
 def test_a_name_has_to_be_one(tmp_path: Path, name: str) -> None:
     with pytest.raises(AgentsteadError, match="is no name for an image"):
         image.build(name, data_dir=tmp_path / "data")
+
+
+def test_images_are_for_sandboxes_of_this_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTSTEAD_SANDBOX", "docker")
+    with pytest.raises(AgentsteadError, match="AGENTSTEAD_CONTAINER_IMAGE"):
+        image.list_images(data_dir=tmp_path)

@@ -9,7 +9,7 @@ import pytest
 from tests.conformance.requirements import requirement
 from tests.support.images import MARK, tiny_image
 from tests.support.sandboxes import needed, real_sandboxes
-from tests.support.server import MODEL, serving
+from tests.support.server import MODEL, Running, serving
 
 TOOLSET: Any = [{"type": "agent_toolset_20260401"}]
 LOOK = {"command": "grep PRETTY /etc/os-release; id -un"}
@@ -37,6 +37,18 @@ async def test_an_unknown_image_is_refused_by_its_field(client: Any) -> None:
         await environments.create(
             name="e", config={"type": "self_hosted"}, extra_body=image("host")
         )
+
+
+@requirement("environments:image")
+async def test_on_an_engine_there_is_nothing_to_choose(
+    client: Any, server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.services.settings, "sandbox", "docker")
+    with pytest.raises(anthropic.BadRequestError, match=r"agentstead\.image: Sandboxes on docker"):
+        await client.beta.environments.create(name="e", extra_body=image("host"))
+    environment = await client.beta.environments.create(name="e")
+    agent = await client.beta.agents.create(name="a", model=MODEL)
+    await client.beta.sessions.create(agent=agent.id, environment_id=environment.id)
 
 
 async def seen(client: Any, session_id: str) -> str:

@@ -85,6 +85,8 @@ def own_names() -> set[str]:
 
 def check_image(settings: Settings) -> None:
     """The image that sandboxes shall be made from is there."""
+    if settings.sandbox != "bubblewrap":
+        return
     try:
         Images.of(settings).resolve(None)
     except NoSuchImage as error:

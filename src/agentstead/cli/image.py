@@ -125,10 +125,16 @@ def remove(which: Which, data_dir: DataDir = None, database_url: DatabaseUrl = N
 def opened(data_dir: Path | None) -> "tuple[Settings, Images]":
     """The settings, and the images of the data directory."""
     from agentstead import settings
+    from agentstead.errors import Misconfigured
     from agentstead.sandbox.images.images import Images
     from agentstead.store import data_dir as store
 
     chosen = settings.load(data_dir=data_dir)
+    if chosen.sandbox != "bubblewrap":
+        raise Misconfigured(
+            f"Sandboxes run on {chosen.sandbox} here, and are made of {chosen.container_image}.\n"
+            "Set AGENTSTEAD_CONTAINER_IMAGE instead; these images are for AGENTSTEAD_SANDBOX=bubblewrap."
+        )
     store.make(chosen.data_dir)
     return chosen, Images.of(chosen)
 
