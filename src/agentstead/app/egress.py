@@ -36,5 +36,6 @@ def write(decision: Decision) -> None:
         port=decision.port,
         address=decision.address,
         reason=decision.reason or None,
+        credentials=decision.credentials,
         count=decision.count,
     )

@@ -32,6 +32,8 @@ class Decision:
     port: int
     address: str | None
     count: int
+    credentials: str | None = None
+    """The variables of the credentials whose secrets went out with it, e.g. `API_KEY,OTHER`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from typing import Any
 from agentstead.sandbox.managers import PackageHosts
 from agentstead.sandbox.sandbox import Network
 
+LIBRARIES = ("h11", "cryptography", "_cffi_backend")
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -34,6 +36,8 @@ class Egress:
     """The URL of a proxy that everything public goes through."""
     package_hosts: tuple[str, ...] = ()
     """Beside those that the installed package managers name."""
+    authorities: str = ""
+    """Certificates (PEM) of authorities that sandboxes trust beside the system's."""
     bytes_per_hour_max: int = 10 << 30
     bounds: Bounds = Bounds()
 
@@ -73,12 +77,32 @@ async def proxy_config(
         "bytes_max": egress.bytes_per_hour_max,
         "upstream": egress.upstream,
         "libraries": _libraries(),
+        **_trusted(egress, network.credentials),
     }
 
 
-def _libraries() -> str:
-    """The folder that h11 lies in: the proxy is started without any path but its own."""
-    spec = find_spec("h11")
-    assert spec is not None
-    assert spec.origin is not None
-    return str(Path(spec.origin).parent.parent)
+def _trusted(egress: Egress, credentials: bool) -> dict[str, Any]:
+    """Whom programs inside trust beside the system's authorities; with credentials also the proxy,
+    as an authority that is this sandbox's own."""
+    if not credentials:
+        return {"authorities": egress.authorities}
+    from agentstead.sandbox.egress.authority import made  # it costs a start without it 30 ms
+
+    own = made()
+    return {
+        "authorities": "\n".join(filter(None, (egress.authorities, own.certificate))),
+        "edge": {**own._asdict(), "authorities": egress.authorities},
+    }
+
+
+def _libraries() -> list[str]:
+    """The folders its libraries lie in: the proxy is started without any path but its own."""
+    folders = []
+    for name in LIBRARIES:
+        spec = find_spec(name)
+        assert spec is not None
+        assert spec.origin is not None
+        origin = Path(spec.origin)
+        folder = origin.parent.parent if origin.stem == "__init__" else origin.parent
+        folders.append(str(folder))
+    return list(dict.fromkeys(folders))

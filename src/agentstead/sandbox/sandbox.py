@@ -65,6 +65,8 @@ class Network:
     """Where it is limited: names, and `*.x` for every name below x."""
     package_managers: bool = False
     """Where it is limited: the hosts of the package managers too."""
+    credentials: bool = False
+    """Whether there may be placeholders in it, for which secrets go in on the way out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,14 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).resolve().parents[3]), *sys.argv[1:]]
 
+from agentstead.sandbox.egress.conversation import Opener
 from agentstead.sandbox.egress.dial import Dialer, Upstream
 from agentstead.sandbox.egress.meter import Meter
 from agentstead.sandbox.egress.policy import policy_of
@@ -31,6 +33,7 @@ LISTENER, CHANNEL = 3, 4
 LOOK_UPS_MAX = 4
 """Names looked up at once."""
 OPEN_FILES_MAX = 1024
+Opening = Callable[[Report, socket.socket, Dialer, int], Opener]
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
 __all__ = ["concurrent", "encodings"]
 """Looked for at run time by parts of the standard library."""
@@ -53,7 +56,34 @@ def drop(uid: int) -> None:
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-async def run(settings: dict[str, Any], listener: socket.socket, channel: socket.socket) -> None:
+def opening(settings: dict[str, Any]) -> Opening | None:
+    """How tunnels are opened, where the session may have credentials; before the user is dropped.
+
+    Imported only then: it costs memory and a moment.
+    """
+    given = settings.get("edge")
+    if given is None:
+        return None
+    from agentstead.sandbox.egress.authority import Authority, Made
+    from agentstead.sandbox.egress.inner import Edge, trust
+    from agentstead.sandbox.egress.keeper import Keeper
+
+    authority = Authority(Made(given["certificate"], given["key"]))
+    authority.context("localhost")  # has everything loaded that this needs
+    trusted = trust(given["authorities"])
+
+    def opener(report: Report, channel: socket.socket, dialer: Dialer, head_bytes: int) -> Opener:
+        return Edge(authority, Keeper(report, channel), trusted, dialer, report.say, head_bytes)
+
+    return opener
+
+
+async def run(
+    settings: dict[str, Any],
+    opens: Opening | None,
+    listener: socket.socket,
+    channel: socket.socket,
+) -> None:
     """Serve until there is nothing to do."""
     report = Report(channel)
     policy = policy_of(settings["policy"])
@@ -63,7 +93,9 @@ async def run(settings: dict[str, Any], listener: socket.socket, channel: socket
         concurrent.futures.thread.ThreadPoolExecutor(LOOK_UPS_MAX)
     )
     bounds = Bounds.of(settings["bounds"])
-    proxy = Proxy(policy, Dialer(policy, upstream), meter, report.say, bounds)
+    dialer = Dialer(policy, upstream)
+    opener = opens and opens(report, channel, dialer, bounds.head_bytes_max)
+    proxy = Proxy(policy, dialer, meter, report.say, bounds, opener)
     await proxy.serve(listener, report.flush)
     report.flush()
     os._exit(0)  # a name that is still looked up must not keep it
@@ -72,11 +104,12 @@ async def run(settings: dict[str, Any], listener: socket.socket, channel: socket
 def main() -> None:
     """Run with the configuration on standard input; the arguments are folders of libraries."""
     settings = json.load(sys.stdin)
+    opens = opening(settings)
     drop(settings["uid"])
     if os.getppid() != settings["parent"]:
         return  # it died before its death could end us
     listener, channel = socket.socket(fileno=LISTENER), socket.socket(fileno=CHANNEL)
-    asyncio.run(run(settings, listener, channel))
+    asyncio.run(run(settings, opens, listener, channel))
 
 
 if __name__ == "__main__":

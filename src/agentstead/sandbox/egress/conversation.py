@@ -1,7 +1,7 @@
 """A connection from inside: its requests one after the other, each decided, reported and carried out."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 import h11
 
@@ -11,9 +11,14 @@ from agentstead.sandbox.egress.exchange import Exchange
 from agentstead.sandbox.egress.meter import Exhausted
 from agentstead.sandbox.egress.policy import Denial
 from agentstead.sandbox.egress.stream import Stream
-from agentstead.sandbox.egress.target import BadTarget, Target, plain_target, tunnel_target
+from agentstead.sandbox.egress.target import (
+    TLS_PORT,
+    BadTarget,
+    Target,
+    plain_target,
+    tunnel_target,
+)
 
-TLS_PORT = 443
 HEAD_SECONDS = 20.0
 """For a request's first lines, however slowly they come."""
 METHOD_MAX = 32
@@ -21,17 +26,39 @@ METHOD_MAX = 32
 Say = Callable[[dict[str, Any]], None]
 
 
+class Opener(Protocol):
+    """Ends the TLS of tunnels to hosts that credentials are for."""
+
+    async def concerns(self, host: str) -> bool:
+        """Whether it is one of those; raises Unreachable."""
+        ...
+
+    async def talk(self, stream: Stream, hello: bytes, target: Target, far: Connected) -> None:
+        """Carry out what the client asks for inside its tunnel, until one of the two has had enough."""
+        ...
+
+
 class Conversation:
     """One connection of a program inside."""
 
     def __init__(
-        self, stream: Stream, dialer: Dialer, say: Say, *, limited: bool, head_bytes: int
+        self,
+        stream: Stream,
+        dialer: Dialer,
+        say: Say,
+        *,
+        limited: bool,
+        head_bytes: int,
+        opener: Opener | None = None,
     ) -> None:
         self._stream = stream
         self._dialer = dialer
         self._say = say
         self._limited = limited
         self._head_bytes = head_bytes
+        self._opener = opener
+        self._opens = False
+        """Whether the tunnel that was asked for is one to be opened."""
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=head_bytes)
 
     async def run(self) -> None:
@@ -55,18 +82,17 @@ class Conversation:
             self._stream.meter.check()
             target = self._target(request)
             self._stream.patience(self._stream.idle_seconds)
-            far = await self._dialer.connect(target)
+            far = await self._reach(request, target)
         except h11.RemoteProtocolError as error:
             status = error.error_status_hint
             denial = Denial("malformed", f"This request is not HTTP/1.1: {error}.", status)
         except BadTarget as error:
-            denial = Denial("malformed", str(error), 400)
+            denial = Denial("malformed", str(error), error.status)
         except Exhausted:
             denial = self._exhausted()
         except (Denied, Unreachable) as error:
             denial = error.denial
         else:
-            self._report(method, target, far=far)
             return await self._carry_out(request, target, far)
         self._report(method, target, denial=denial)
         await self._answer(denial)
@@ -98,8 +124,15 @@ class Conversation:
         hosts = [value for name, value in request.headers if name == b"host"]
         return plain_target(request.target, hosts[0] if hosts else None)
 
+    async def _reach(self, request: h11.Request, target: Target) -> Connected:
+        """A connection to where it goes; raises Denied and Unreachable."""
+        if self._opener is not None and request.method == b"CONNECT":
+            self._opens = await self._opener.concerns(target.host)
+        return await self._dialer.connect(target)
+
     async def _carry_out(self, request: h11.Request, target: Target, far: Connected) -> bool:
-        self._stream.far = far.writer
+        self._report(request.method.decode("ascii")[:METHOD_MAX], target, far=far)
+        self._stream.toward(far.writer)
         try:
             if request.method == b"CONNECT":
                 await self._tunnel(target, far)
@@ -107,7 +140,7 @@ class Conversation:
             exchange = Exchange(self._stream, self._http, far, self._head_bytes)
             return await self._guarded(exchange, exchange.run(request, target), target)
         finally:
-            self._stream.far = None
+            self._stream.toward(None)
             far.writer.transport.abort()
 
     async def _tunnel(self, target: Target, far: Connected) -> None:
@@ -119,6 +152,12 @@ class Conversation:
             self._report("CONNECT", target, denial=error.denial)
             await tunnel.refuse_name(self._stream)
             return
+        if self._opens and self._opener is not None:
+            data, name = await tunnel.first_words(self._stream, data, far)
+            # a hello for another host is not for the credentials of this one
+            if name is not None and name.rstrip(".").lower() in ("", target.host):
+                await self._opener.talk(self._stream, data, target, far)
+                return
         await tunnel.pump(self._stream, data, far)
 
     async def _guarded(self, exchange: Exchange, running: Awaitable[None], target: Target) -> bool:
@@ -168,15 +207,15 @@ class Conversation:
         *,
         far: Connected | None = None,
         denial: Denial | None = None,
+        credentials: str = "",
     ) -> None:
         decision = "allowed" if denial is None else "failed" if denial.failed else "denied"
-        self._say(
-            {
-                "decision": decision,
-                "reason": denial.reason if denial else "",
-                "method": method,
-                "host": target.host if target else "",
-                "port": target.port if target else 0,
-                "address": far.address if far else None,
-            }
-        )
+        record = {
+            "decision": decision,
+            "reason": denial.reason if denial else "",
+            "method": method,
+            "host": target.host if target else "",
+            "port": target.port if target else 0,
+            "address": far.address if far else None,
+        }
+        self._say(record | ({"credentials": credentials} if credentials else {}))

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from agentstead.addresses import is_of_this_host, literal
 from agentstead.sandbox.egress.policy import Denial, Policy
+from agentstead.sandbox.egress.stream import Sink, Source
 from agentstead.sandbox.egress.target import Target
 
 RESOLVE_SECONDS = 10.0
@@ -70,8 +71,8 @@ class Upstream:
 class Connected:
     """A connection to where a request goes."""
 
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
+    reader: Source
+    writer: Sink
     address: str | None
     """None: an upstream proxy resolves the name."""
     upstream: Upstream | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 import h11
 
-from agentstead.sandbox.egress.conversation import Conversation, Say
+from agentstead.sandbox.egress.conversation import Conversation, Opener, Say
 from agentstead.sandbox.egress.dial import STREAM_BYTES, Dialer
 from agentstead.sandbox.egress.meter import Exhausted, Meter
 from agentstead.sandbox.egress.policy import Denial, Policy
@@ -39,13 +39,20 @@ class Proxy:
     """All of it."""
 
     def __init__(
-        self, policy: Policy, dialer: Dialer, meter: Meter, say: Say, bounds: Bounds
+        self,
+        policy: Policy,
+        dialer: Dialer,
+        meter: Meter,
+        say: Say,
+        bounds: Bounds,
+        opener: Opener | None = None,
     ) -> None:
         self._policy = policy
         self._dialer = dialer
         self._meter = meter
         self._say = say
         self._bounds = bounds
+        self._opener = opener
         self._streams: set[Stream] = set()
         self._conversations: set[asyncio.Task[None]] = set()
 
@@ -97,6 +104,7 @@ class Proxy:
             self._say,
             limited=self._policy.limited,
             head_bytes=self._bounds.head_bytes_max,
+            opener=self._opener,
         )
         full = len(self._streams) >= self._bounds.connections_max
         self._streams.add(stream)

@@ -1,6 +1,7 @@
 """One connection of a program inside: its two ends, its bytes, and when it has been silent too long."""
 
 import asyncio
+from typing import Protocol
 
 from agentstead.sandbox.egress.meter import Meter
 
@@ -9,13 +10,46 @@ LINGER_SECONDS = 2.0
 LINGER_BYTES_MAX = 4 << 20
 
 
+class Source(Protocol):
+    """Where bytes come from."""
+
+    async def read(self, count: int, /) -> bytes:
+        """The next bytes; none at the end."""
+        ...
+
+
+class Sink(Protocol):
+    """Where bytes go."""
+
+    @property
+    def transport(self) -> asyncio.WriteTransport:
+        """What is below."""
+        ...
+
+    def write(self, data: bytes, /) -> None:
+        """Take bytes."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until there is room for more."""
+        ...
+
+    def can_write_eof(self) -> bool:
+        """Whether an end can be told."""
+        ...
+
+    def write_eof(self) -> None:
+        """Nothing follows."""
+        ...
+
+
 class Stream:
     """A client's connection, and the one made for it."""
 
     def __init__(
         self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        reader: Source,
+        writer: Sink,
         meter: Meter,
         idle_seconds: float,
     ) -> None:
@@ -24,11 +58,15 @@ class Stream:
         self.meter = meter
         self.idle_seconds = idle_seconds
         self.deadline = 0.0
-        self.far: asyncio.StreamWriter | None = None
+        self.far: Sink | None = None
 
     def patience(self, seconds: float) -> None:
         """So long this may take from here on, however many bytes trickle in."""
         self.deadline = asyncio.get_running_loop().time() + seconds
+
+    def toward(self, far: Sink | None) -> None:
+        """Where it is going on to."""
+        self.far = far
 
     def touched(self) -> None:
         """Something went through."""

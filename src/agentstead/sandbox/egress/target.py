@@ -4,11 +4,15 @@ from dataclasses import dataclass
 
 from agentstead.addresses import host_of, port_of
 
-HTTP_PORT = 80
+HTTP_PORT, TLS_PORT = 80, 443
 
 
 class BadTarget(Exception):
     """The request names no host, or names it in a way that two programs could read differently."""
+
+    def __init__(self, sentence: str, status: int = 400) -> None:
+        super().__init__(sentence)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +24,15 @@ class Target:
     port: int
     path: str = ""
     """With its query; empty for a tunnel."""
+    secure: bool = False
+    """A request that goes on under TLS."""
 
     @property
     def authority(self) -> str:
         """As a `Host` header and a proxy's CONNECT write it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.path and self.port == HTTP_PORT else f"{host}:{self.port}"
+        default = TLS_PORT if self.secure else HTTP_PORT
+        return host if self.path and self.port == default else f"{host}:{self.port}"
 
 
 def tunnel_target(target: bytes) -> Target:
@@ -56,6 +63,21 @@ def plain_target(target: bytes, host_header: bytes | None) -> Target:
                 f"The Host header names {named}, and the URL {found.host}: they must agree."
             )
     return found
+
+
+def inner_target(target: bytes, host_header: bytes | None, tunnel: Target) -> Target:
+    """Of a request inside a tunnel whose TLS ended here; it must be for the tunnel's host."""
+    if not target.startswith(b"/") and target != b"*":
+        raise BadTarget("Inside a tunnel a request names a path, for example /v1/things.")
+    if host_header is not None:
+        named, port = _authority(host_header)
+        if (named, port or TLS_PORT) != (tunnel.host, tunnel.port):
+            raise BadTarget(
+                f"The Host header names {named}, and the tunnel is for {tunnel.authority}: they must"
+                " agree.",
+                421,
+            )
+    return Target(tunnel.host, tunnel.port, target.decode("ascii"), secure=True)
 
 
 def _authority(text: bytes) -> tuple[str, int | None]:

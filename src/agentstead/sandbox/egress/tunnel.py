@@ -15,7 +15,7 @@ from agentstead.sandbox.egress.hello import (
     server_name,
 )
 from agentstead.sandbox.egress.policy import Denial
-from agentstead.sandbox.egress.stream import READ_BYTES, Stream
+from agentstead.sandbox.egress.stream import READ_BYTES, Sink, Source, Stream
 from agentstead.sandbox.egress.target import Target
 
 HELLO_SECONDS = 30.0
@@ -47,6 +47,36 @@ async def open_tunnel(stream: Stream, first: bytes, target: Target, named: bool)
         return data
 
 
+async def first_words(stream: Stream, data: bytes, far: Connected) -> tuple[bytes, str | None]:
+    """What the client says first, and the host that its TLS names, if any; None: this is no TLS.
+
+    Whoever waits for the server to speak first does not wait here for ever: what it says is passed on.
+    """
+    answering = asyncio.create_task(far.reader.read(READ_BYTES))
+    asking: asyncio.Task[bytes] | None = None
+    try:
+        while not answering.done():
+            try:
+                return data, server_name(data) or ""
+            except NoHello:
+                return data, None
+            except Incomplete:
+                if len(data) > 2 * HELLO_BYTES_MAX:
+                    return data, None
+            asking = asyncio.create_task(stream.from_client())
+            await asyncio.wait({asking, answering}, return_when=asyncio.FIRST_COMPLETED)
+            if asking.done():
+                if not asking.result():
+                    return data, None
+                data += asking.result()
+        await stream.to_client(answering.result())
+        return data, None
+    finally:
+        for task in filter(None, (asking, answering)):
+            task.cancel()
+        await asyncio.gather(*filter(None, (asking, answering)), return_exceptions=True)
+
+
 async def refuse_name(stream: Stream) -> None:
     """Tell the client's TLS."""
     await stream.to_client(UNRECOGNIZED_NAME)
@@ -63,9 +93,7 @@ async def pump(stream: Stream, first: bytes, far: Connected) -> None:
         both.create_task(_carry(stream, far.reader, stream.writer, outward=False))
 
 
-async def _carry(
-    stream: Stream, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, outward: bool
-) -> None:
+async def _carry(stream: Stream, source: Source, sink: Sink, *, outward: bool) -> None:
     while data := await source.read(READ_BYTES):
         stream.touched()
         if outward:

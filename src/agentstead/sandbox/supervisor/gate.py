@@ -21,6 +21,7 @@ from typing import Any
 from agentstead.sandbox.supervisor.limits import Control
 from agentstead.sandbox.supervisor.place import Place
 from agentstead.sandbox.supervisor.spool import Spool
+from agentstead.sandbox.supervisor.way import way_to_platform
 
 PROXY = Path(__file__).parent.parent / "egress" / "__main__.py"
 FREE_DESCRIPTORS = 20
@@ -50,8 +51,10 @@ class Gate:
         selector: selectors.BaseSelector,
         spool: Spool,
         call_id: Callable[[], str],
+        way: Callable[[], socket.socket | None] = lambda: None,
     ) -> None:
         self._config = config
+        self._way = way
         self._uid = uid
         self._control = control
         self._selector = selector
@@ -174,7 +177,23 @@ class Gate:
                 self._used = self._used + moved if same else moved
         except (ValueError, KeyError, TypeError):
             return
-        self._spool.add(record, self._call_id())
+        if "way" in record:
+            self._hand_way()
+        else:
+            self._spool.add(record, self._call_id())
+
+    def _hand_way(self) -> None:
+        """Hand on a way to the platform, where secrets are; what goes over it we do not see."""
+        assert self._channel is not None
+        way = self._way()
+        try:
+            if way is None:
+                self._channel.send(b"-")
+            else:
+                with way:
+                    socket.send_fds(self._channel, [b"+"], [way.fileno()])
+        except OSError as error:
+            sys.stderr.write(f"the egress proxy was not handed its way: {error}\n")
 
     def _gone(self) -> None:
         if self._channel is not None:
@@ -213,12 +232,17 @@ def gate_of(
     if not config.get("network"):
         return None
     spool = Spool(place.root, place.sandbox_id)
-    return Gate(config["network"], place.meta().get("uid", 0), control, selector, spool, call_id)
+    uid = place.meta().get("uid", 0)
+
+    def way() -> socket.socket | None:
+        return way_to_platform(place.root, place.sandbox_id)
+
+    return Gate(config["network"], uid, control, selector, spool, call_id, way)
 
 
-def _spawn(descriptors: dict[int, int], libraries: str) -> int:
+def _spawn(descriptors: dict[int, int], libraries: list[str]) -> int:
     """Start the proxy with these descriptors (its number → ours) and what we write errors to."""
-    words = [sys.executable, "-I", "-S", str(PROXY), libraries]
+    words = [sys.executable, "-I", "-S", str(PROXY), *libraries]
     copies = {
         number: fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, FREE_DESCRIPTORS)
         for number, ours in descriptors.items()

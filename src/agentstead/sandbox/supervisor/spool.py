@@ -17,7 +17,7 @@ KINDS_MAX = 200
 """Different decisions in one file."""
 FILES_MAX = 1000
 """Waiting for one host's platform to take them away."""
-KEPT = ("decision", "reason", "method", "host", "port", "address")
+KEPT = ("decision", "reason", "method", "host", "port", "address", "credentials")
 
 
 class Spool:

@@ -1,0 +1,116 @@
+"""Where egress proxies ask for secrets: a socket of this process, private to the platform's user.
+
+A supervisor connects for its sandbox and hands the connection to the sandbox's proxy, which then asks
+host by host. So a secret goes from the process that opens it to the one that puts it into a request,
+over nothing that keeps it. What is asked may be for that sandbox's session only.
+"""
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from agentstead.errors import StoreFault
+from agentstead.sandbox.supervisor.way import FOLDER, SUFFIX
+from agentstead.telemetry import logs
+
+QUESTION_BYTES_MAX = 4096
+BACKLOG = 128
+log = logs.get("credentials")
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A credential for one host, as its proxy needs it."""
+
+    name: str
+    placeholder: str
+    secret: str = field(repr=False)
+    header: bool
+    body: bool
+
+
+class Secrets(Protocol):
+    """Who knows them (`resources.vaults.variables.VaultVariables`)."""
+
+    async def for_host(self, session_id: str, host: str) -> Sequence[Secret]:
+        """A session's credentials that are for a host, as they are now. Raises StoreFault."""
+        ...
+
+
+@asynccontextmanager
+async def desk(root: Path, secrets: Secrets, name: str) -> AsyncIterator[None]:
+    """Answer the proxies of the sandboxes below `root` for as long as the block runs.
+
+    `name`: of this process, unique among those that ever share the folder.
+    """
+    folder = root / FOLDER
+    root.mkdir(mode=0o711, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    listener = _listener(folder, name)
+    talking: set[asyncio.Task[None]] = set()
+
+    async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        talking.add(task)
+        try:
+            await _talk(reader, writer, secrets)
+        except (OSError, ValueError, KeyError, TypeError, asyncio.LimitOverrunError):
+            pass  # whoever asked has gone, or asks nonsense
+        finally:
+            talking.discard(task)
+            writer.transport.abort()
+
+    server = await asyncio.start_unix_server(
+        accepted, sock=listener, limit=QUESTION_BYTES_MAX, backlog=BACKLOG
+    )
+    try:
+        yield
+    finally:
+        server.close()
+        for task in list(talking):
+            task.cancel()
+        await asyncio.gather(*talking, return_exceptions=True)
+        (folder / f"{name}{SUFFIX}").unlink(missing_ok=True)
+        with suppress(OSError):
+            folder.rmdir()  # another process may answer in it
+
+
+def _listener(folder: Path, name: str) -> socket.socket:
+    """Listens before it has the name that others look for: what refuses there is dead."""
+    listener = socket.socket(socket.AF_UNIX)
+    handle = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # the folder's path may be longer than a socket's address can be
+        listener.bind(f"/proc/self/fd/{handle}/{name}.new")
+        listener.listen(BACKLOG)
+        (folder / f"{name}.new").rename(folder / f"{name}{SUFFIX}")
+    except BaseException:
+        listener.close()
+        raise
+    finally:
+        os.close(handle)
+    listener.setblocking(False)
+    return listener
+
+
+async def _talk(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, secrets: Secrets
+) -> None:
+    sandbox_id = str(json.loads(await reader.readline())["sandbox_id"])
+    while line := await reader.readline():
+        host = str(json.loads(line)["host"])
+        try:
+            found = await secrets.for_host(sandbox_id, host)
+        except StoreFault as fault:
+            log.warning("credentials not told", session_id=sandbox_id, host=host, fault=fault.message)
+            return
+        told = {"credentials": [asdict(one) for one in found]}
+        writer.write(json.dumps(told).encode() + b"\n")
+        await writer.drain()
