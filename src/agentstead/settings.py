@@ -198,6 +198,9 @@ class Settings(BaseSettings):
     configured with (JSON)."""
     egress_upstream_proxy: SecretStr | None = None
     """`http://user:password@host:port` of a proxy that everything public goes through."""
+    egress_ca_file: Path | None = None
+    """Certificates (PEM) of authorities that sandboxes, and the proxies that put credentials in, trust
+    beside the system's: for private registries and servers."""
     egress_connections_max: int = Field(64, ge=1)
     """Open at once from one sandbox."""
     egress_idle_seconds: float = Field(300.0, gt=0)

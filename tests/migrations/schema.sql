@@ -147,6 +147,13 @@ CREATE TABLE public.outputs (
     workspace_id text NOT NULL COLLATE pg_catalog."C"
 );
 
+CREATE TABLE public.placeholders (
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL,
+    placeholder text NOT NULL COLLATE pg_catalog."C"
+);
+
 CREATE TABLE public.schema_migrations (
     number integer NOT NULL,
     name text NOT NULL,
@@ -387,6 +394,9 @@ ALTER TABLE ONLY public.inbox
 ALTER TABLE ONLY public.outputs
     ADD CONSTRAINT outputs_pkey PRIMARY KEY (session_id, path);
 
+ALTER TABLE ONLY public.placeholders
+    ADD CONSTRAINT placeholders_pkey PRIMARY KEY (session_id, name);
+
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
 
@@ -529,6 +539,12 @@ ALTER TABLE ONLY public.outputs
 
 ALTER TABLE ONLY public.outputs
     ADD CONSTRAINT outputs_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.placeholders
+    ADD CONSTRAINT placeholders_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.placeholders
+    ADD CONSTRAINT placeholders_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
 
 ALTER TABLE ONLY public.session_skills
     ADD CONSTRAINT session_skills_blob_id_fkey FOREIGN KEY (blob_id) REFERENCES public.blobs(id);

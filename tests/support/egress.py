@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agentstead.sandbox.egress.dial import Dialer, Upstream
+from agentstead.sandbox.egress.authority import Authority, Made, made
+from agentstead.sandbox.egress.credential import Credential
+from agentstead.sandbox.egress.dial import Dialer, Unreachable, Upstream
+from agentstead.sandbox.egress.inner import Edge, trust
 from agentstead.sandbox.egress.meter import Meter
 from agentstead.sandbox.egress.policy import Policy
 from agentstead.sandbox.egress.proxy import Bounds, Proxy
@@ -94,6 +97,30 @@ class Running:
             finally:
                 writer.close()
 
+    @asynccontextmanager
+    async def secure(
+        self, target: str, tls: ssl.SSLContext, name: str | None = None
+    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """TLS through a tunnel, as a program speaks it."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            try:
+                writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
+                head = await reader.readuntil(b"\r\n\r\n")
+                if b" 200 " not in head:
+                    raise ConnectionRefusedError(head + await reader.read())
+                await writer.start_tls(tls, server_hostname=name or target.rpartition(":")[0])
+                yield reader, writer
+            finally:
+                writer.transport.abort()
+
+    async def ask(self, target: str, tls: ssl.SSLContext, *lines: str, body: bytes = b"") -> bytes:
+        """One request inside a tunnel; everything that comes back."""
+        async with self.secure(target, tls) as (reader, writer):
+            head = [*lines, f"Host: {target}", "Connection: close", "", ""]
+            writer.write("\r\n".join(head).encode() + body)
+            return await reader.read()
+
     async def get(self, url: str, *lines: str) -> bytes:
         """A plain request for a whole URL."""
         host = url.split("//")[1].partition("/")[0]
@@ -107,6 +134,34 @@ class Running:
         )
 
 
+@dataclass
+class Edged:
+    """Credentials of a proxy, as the platform tells them: host → credentials; KeyError for none."""
+
+    trusted: str
+    told: dict[str, list[Credential]]
+    own: Made = field(default_factory=made)
+    questions: list[str] = field(default_factory=list)
+    broken: bool = False
+
+    async def credentials(self, host: str) -> list[Credential]:
+        """The platform's answer."""
+        self.questions.append(host)
+        if self.broken:
+            raise Unreachable("credentials", "Nobody can tell.", 503)
+        return self.told.get(host, [])
+
+    def opened(self, dialer: Dialer, say: Callable[[dict[str, Any]], None], head: int) -> Edge:
+        """What ends TLS."""
+        return Edge(Authority(self.own), self, trust(self.trusted), dialer, say, head)
+
+    def client(self) -> ssl.SSLContext:
+        """What a program inside trusts."""
+        context = ssl.create_default_context(cadata=self.own.certificate)
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        return context
+
+
 LookUp = Callable[[str], Awaitable[Sequence[str]]]
 
 
@@ -118,6 +173,7 @@ async def proxied(
     bounds: Bounds | None = None,
     bytes_max: int = 1 << 40,
     upstream: Upstream | None = None,
+    edge: "Edged | None" = None,
     now: Callable[[], float] = lambda: 1e9,
 ) -> AsyncIterator[Running]:
     """A proxy. `resolve`: name → what its first, second, … look-up gives."""
@@ -132,13 +188,11 @@ async def proxied(
         return answers[host].pop(0) if len(answers[host]) > 1 else answers[host][0]
 
     policy = policy or Policy()
-    proxy = Proxy(
-        policy,
-        Dialer(policy, upstream, look_up),
-        Meter(bytes_max, now=now),
-        found.records.append,
-        bounds or Bounds(rest_seconds=60),
-    )
+    bounds = bounds or Bounds(rest_seconds=60)
+    dialer = Dialer(policy, upstream, look_up)
+    opener = edge and edge.opened(dialer, found.records.append, bounds.head_bytes_max)
+    meter = Meter(bytes_max, now=now)
+    proxy = Proxy(policy, dialer, meter, found.records.append, bounds, opener)
     task = asyncio.create_task(proxy.serve(listener, lambda: None))
     try:
         yield found

@@ -8,7 +8,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ from agentstead.providers.scripted.scenario import scenario
 from agentstead.resources import ROUTERS, api_keys
 from agentstead.resources.vaults.oauth import Oauth
 from agentstead.resources.vaults.tokens import VaultTokens
+from agentstead.resources.vaults.variables import VaultVariables
+from agentstead.sandbox.bubblewrap import Bubblewrap
+from agentstead.sandbox.desk import Secrets, desk
 from agentstead.sandbox.sandbox import Limits, Sandbox
 from agentstead.settings import Settings
 from agentstead.store.blobs import FolderBlobs
@@ -149,6 +152,7 @@ async def serving(
     hands = sandbox or FakeSandbox(clock)
     most = Most(config.file_bytes_max, config.outputs_max)
     files = StoredFiles(database, blobs, HandingOver(database, blobs, hands, clock, ids, most))
+    variables = VaultVariables(database, seal, log.redactor.add)
     world = World(
         log=log,
         previews=log,
@@ -168,11 +172,16 @@ async def serving(
         files=files,
         judge_model=config.judge_model,
         skills=StoredSkills(database, blobs, folder / "skills"),
+        variables=variables,
     )
     services = Services(database, log, catalogue, config, clock, ids, seal, http, blobs)
     try:
         _, key = await api_keys.create(database, "test", clock=clock, ids=ids)
-        async with _listening(services) as url, _working(world, workers):
+        async with (
+            _desk(hands, variables, ids),
+            _listening(services) as url,
+            _working(world, workers),
+        ):
             running = Running(url, key, services, database, log, folder, scripted.requests)
             try:
                 yield running
@@ -187,6 +196,15 @@ async def serving(
         await catalogue.close()
         await database.close()
         shutil.rmtree(folder)
+
+
+def _desk(hands: Sandbox, secrets: Secrets, ids: RandomIds) -> AbstractAsyncContextManager[None]:
+    """Where the proxies of real sandboxes ask."""
+    return (
+        desk(hands.root, secrets, ids.new(WORKER))
+        if isinstance(hands, Bubblewrap)
+        else nullcontext()
+    )
 
 
 @asynccontextmanager

@@ -1,11 +1,14 @@
 """Settings become the sandboxes of this platform: on this host, or on an engine."""
 
+import ssl
+from contextlib import AbstractAsyncContextManager, nullcontext
 from hashlib import sha256
 from pathlib import Path
 
 from agentstead.clock import Clock
 from agentstead.errors import Misconfigured
 from agentstead.sandbox.bubblewrap import Bubblewrap
+from agentstead.sandbox.desk import Secrets, desk
 from agentstead.sandbox.egress.dial import Upstream
 from agentstead.sandbox.engines.docker.engine import DockerEngine
 from agentstead.sandbox.engines.engine import Engine
@@ -77,6 +80,16 @@ async def owner_of(settings: Settings, database: Database) -> str:
     return sha256(row["name"].encode()).hexdigest()[:OWNER_LENGTH]
 
 
+def desk_of(
+    hands: Hands, secrets: Secrets, name: str, clock: Clock
+) -> AbstractAsyncContextManager[None]:
+    """Where the proxies of sandboxes ask for secrets, under the name of this process; sandboxes of an
+    engine have no proxy."""
+    if isinstance(hands, Bubblewrap):
+        return desk(hands.root, secrets, name, clock)
+    return nullcontext()
+
+
 def egress_of(settings: Settings) -> Egress | None:
     """How sandboxes reach the network; None: none does."""
     if settings.sandbox_network == "none":
@@ -96,6 +109,7 @@ def egress_of(settings: Settings) -> Egress | None:
         denied=tuple(settings.egress_denied_hosts),
         names=settings.egress_names,
         upstream=upstream,
+        authorities=authorities_of(settings),
         package_hosts=tuple(settings.egress_package_hosts),
         bytes_per_hour_max=settings.egress_bytes_per_hour_max,
         bounds=Bounds(
@@ -103,3 +117,19 @@ def egress_of(settings: Settings) -> Egress | None:
             idle_seconds=settings.egress_idle_seconds,
         ),
     )
+
+
+def authorities_of(settings: Settings) -> str:
+    """The certificates that sandboxes trust beside the system's, looked at once before they are used."""
+    file = settings.egress_ca_file
+    if file is None:
+        return ""
+    try:
+        text = file.read_text()
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except (OSError, ValueError) as error:
+        raise Misconfigured(
+            f"AGENTSTEAD_EGRESS_CA_FILE: {file} holds no certificates that can be read: {error}.\n"
+            "It must be a file of PEM certificates."
+        ) from None
+    return text

@@ -10,13 +10,14 @@ import httpx2
 
 from agentstead import addresses, outgoing, tools
 from agentstead.app.counted_log import CountedLog
-from agentstead.app.hands import Hands, hands_of, owner_of
+from agentstead.app.hands import desk_of, Hands, hands_of, owner_of
 from agentstead.clock import Clock, SystemClock
 from agentstead.ids import WORKER, Ids, RandomIds
 from agentstead.log.event_log import EventLog
 from agentstead.providers.catalogue import Catalogue
 from agentstead.resources.vaults.oauth import Oauth
 from agentstead.resources.vaults.tokens import VaultTokens
+from agentstead.resources.vaults.variables import VaultVariables
 from agentstead.sandbox.sandbox import Limits
 from agentstead.settings import Settings
 from agentstead.store import key_ring
@@ -51,6 +52,7 @@ class Rooms:
     seal: Seal
     http: httpx2.AsyncClient
     servers: McpServers
+    variables: VaultVariables
 
     def world(self) -> World:
         """What a worker sees of them."""
@@ -69,6 +71,7 @@ class Rooms:
             servers=self.servers,
             judge_model=self.settings.judge_model,
             networked=self.sandbox.networked,
+            variables=self.variables,
         )
 
     def new_owner(self) -> str:
@@ -103,23 +106,26 @@ async def open_rooms(
     oauth = Oauth(database, seal, http, clock, ids)
     tokens = VaultTokens(oauth, log.redactor.add)
     servers = McpServers(settings, clock, metrics, tokens)
+    variables = VaultVariables(database, seal, log.redactor.add)
     await log.start()
     try:
-        yield Rooms(
-            settings,
-            clock,
-            ids,
-            database,
-            log,
-            catalogue,
-            sandbox,
-            blobs,
-            files,
-            metrics,
-            seal,
-            http,
-            servers,
-        )
+        async with desk_of(sandbox, variables, ids.new(WORKER), clock):
+            yield Rooms(
+                settings,
+                clock,
+                ids,
+                database,
+                log,
+                catalogue,
+                sandbox,
+                blobs,
+                files,
+                metrics,
+                seal,
+                http,
+                servers,
+                variables,
+            )
     finally:
         await servers.aclose()
         await http.aclose()

@@ -51,6 +51,8 @@ class State:
     """Those that lay there before its first message."""
     skills: tuple[Skill, ...] = ()
     """Never changed."""
+    vaults: bool = False
+    """Whether it may use credentials of vaults; never changed."""
     seq: int = 0
     """Of the last event folded that came from the log."""
     last_at: float = 0.0
@@ -115,6 +117,7 @@ def initial(
     attempts_max: int = 20,
     budget: Mapping[str, Any] | None = None,
     skills: tuple[Skill, ...] = (),
+    vaults: bool = False,
 ) -> State:
     """The state of a session before its first event."""
     primary = Thread(primary_id, agent, None, created_at)
@@ -131,6 +134,7 @@ def initial(
         attempts_max=attempts_max,
         budget=budget,
         skills=skills,
+        vaults=vaults,
     )
 
 

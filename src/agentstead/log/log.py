@@ -114,6 +114,7 @@ class SessionRecord:
     """Claims in a row that ended without an append; above 3 the session stops with a reason."""
     budget: Mapping[str, Any] | None = None
     """As on the wire; that of now, whatever it was before."""
+    vault_ids: tuple[str, ...] = ()
 
 
 class Log(Protocol):

@@ -10,7 +10,7 @@ import json
 import os
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -50,22 +50,13 @@ async def desk(root: Path, secrets: Secrets, name: str) -> AsyncIterator[None]:
     `name`: of this process, unique among those that ever share the folder.
     """
     folder = root / FOLDER
-    root.mkdir(mode=0o711, parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    listener = _listener(folder, name)
+    listener = await asyncio.to_thread(_listener, folder, name)
     talking: set[asyncio.Task[None]] = set()
 
-    async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(_talk(reader, writer, secrets))
         talking.add(task)
-        try:
-            await _talk(reader, writer, secrets)
-        except (OSError, ValueError, KeyError, TypeError, asyncio.LimitOverrunError):
-            pass  # whoever asked has gone, or asks nonsense
-        finally:
-            talking.discard(task)
-            writer.transport.abort()
+        task.add_done_callback(talking.discard)
 
     server = await asyncio.start_unix_server(
         accepted, sock=listener, limit=QUESTION_BYTES_MAX, backlog=BACKLOG
@@ -77,13 +68,13 @@ async def desk(root: Path, secrets: Secrets, name: str) -> AsyncIterator[None]:
         for task in list(talking):
             task.cancel()
         await asyncio.gather(*talking, return_exceptions=True)
-        (folder / f"{name}{SUFFIX}").unlink(missing_ok=True)
-        with suppress(OSError):
-            folder.rmdir()  # another process may answer in it
+        await asyncio.to_thread((folder / f"{name}{SUFFIX}").unlink, missing_ok=True)
 
 
 def _listener(folder: Path, name: str) -> socket.socket:
     """Listens before it has the name that others look for: what refuses there is dead."""
+    folder.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     listener = socket.socket(socket.AF_UNIX)
     handle = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -103,14 +94,27 @@ def _listener(folder: Path, name: str) -> socket.socket:
 async def _talk(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, secrets: Secrets
 ) -> None:
-    sandbox_id = str(json.loads(await reader.readline())["sandbox_id"])
-    while line := await reader.readline():
-        host = str(json.loads(line)["host"])
-        try:
-            found = await secrets.for_host(sandbox_id, host)
-        except StoreFault as fault:
-            log.warning("credentials not told", session_id=sandbox_id, host=host, fault=fault.message)
-            return
-        told = {"credentials": [asdict(one) for one in found]}
-        writer.write(json.dumps(told).encode() + b"\n")
-        await writer.drain()
+    try:
+        sandbox_id = str(json.loads(await reader.readline())["sandbox_id"])
+        while line := await reader.readline():
+            host = str(json.loads(line)["host"])
+            found = await _found(secrets, sandbox_id, host)
+            if found is None:
+                return
+            writer.write(
+                json.dumps({"credentials": [asdict(one) for one in found]}).encode() + b"\n"
+            )
+            await writer.drain()
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # whoever asked has gone, or asks nonsense
+    finally:
+        writer.transport.abort()
+
+
+async def _found(secrets: Secrets, sandbox_id: str, host: str) -> Sequence[Secret] | None:
+    """None: they cannot be read, which is not the same as none; the log says why."""
+    try:
+        return await secrets.for_host(sandbox_id, host)
+    except StoreFault as fault:
+        log.warning("credentials not told", session_id=sandbox_id, host=host, fault=fault.message)
+        return None

@@ -134,7 +134,7 @@ def model_request(answer: "Answer", model: Model, scribe: Scribe | None) -> Mode
         servers,
         state.mounted,
         state.skills,
-        network=network_note(state.environment, networked=world.networked),
+        network=network_note(state.environment, networked=world.networked, vaults=state.vaults),
     )
     config = thread.agent["model"]
     effort = (config.get("effort") or {}).get("type")

@@ -35,6 +35,7 @@ def from_record(world: World, record: SessionRecord, skills: tuple[Skill, ...] =
         attempts_max=world.pace.attempts_max,
         budget=record.budget,
         skills=skills,
+        vaults=bool(record.vault_ids),
     )
     state = fold_all(state, record.events).with_inbox(record.inbox)
     return state.with_attached(resource.files_of(record.resources))

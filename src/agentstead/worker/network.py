@@ -13,6 +13,11 @@ The sandbox reaches the network through a proxy only, which the usual variables 
 HTTPS_PROXY) name: HTTP and HTTPS to {where}. Nothing else gets out, names are resolved by the proxy, \
 and private addresses cannot be reached. What is not allowed is answered with status 403 and the \
 reason; only who made this environment can change that."""
+CREDENTIALS = """\
+Credentials may be set as environment variables: use them by name, as $API_KEY. Their values are \
+placeholders, which the proxy replaces by the secrets in HTTPS requests to the hosts that each is \
+for, in headers or bodies but not in URLs. Nothing can be computed from a placeholder, such as a \
+signature, and no secret can be seen in the sandbox."""
 HOSTS_SHOWN = 20
 
 
@@ -20,24 +25,41 @@ def network_for(state: State) -> Network:
     """The network of this session's sandbox."""
     config = state.environment.get("config", {}).get("networking") or {}
     if config.get("type") != "limited":
-        return Network(str(config.get("type", "none")))
+        return Network(str(config.get("type", "none")), credentials=state.vaults)
     hosts = list(config["allowed_hosts"])
     if config["allow_mcp_servers"]:
         agents = [state.agent, *(thread.agent for thread in state.threads.values())]
         servers = [server for agent in agents for server in agent.get("mcp_servers") or ()]
         hosts += [wire_agent.host(server["url"]) for server in servers]
     return Network(
-        "limited", tuple(dict.fromkeys(hosts)), package_managers=config["allow_package_managers"]
+        "limited",
+        tuple(dict.fromkeys(hosts)),
+        package_managers=config["allow_package_managers"],
+        credentials=state.vaults,
     )
 
 
-def network_note(environment: Mapping[str, Any], *, networked: bool = True) -> str:
-    """What the model is told of it; `networked`: whether sandboxes have a network at all."""
+def network_note(
+    environment: Mapping[str, Any], *, networked: bool = True, vaults: bool = False
+) -> str:
+    """What the model is told of it.
+
+    `networked`: whether sandboxes have a network at all; `vaults`: whether the session has some.
+    """
     network = environment.get("config", {}).get("networking") or {}
     if not networked or network.get("type") not in ("limited", "unrestricted"):
         return NO_NETWORK
+    where = _where(network)
+    if where is None:
+        return NO_NETWORK
+    note = NETWORK.format(where=where)
+    return f"{note}\n{CREDENTIALS}" if vaults else note
+
+
+def _where(network: Mapping[str, Any]) -> str | None:
+    """What an environment lets its sandboxes reach; None: nothing."""
     if network["type"] == "unrestricted":
-        return NETWORK.format(where="public hosts")
+        return "public hosts"
     hosts = list(network["allowed_hosts"])
     where = [", ".join(hosts[:HOSTS_SHOWN])] if hosts else []
     if len(hosts) > HOSTS_SHOWN:
@@ -46,6 +68,4 @@ def network_note(environment: Mapping[str, Any], *, networked: bool = True) -> s
         where.append("the package indexes of pip, npm and the other package managers")
     if network["allow_mcp_servers"]:
         where.append("your MCP servers")
-    if not where:
-        return NO_NETWORK
-    return NETWORK.format(where=f"these hosts only: {', and '.join(where)}")
+    return f"these hosts only: {', and '.join(where)}" if where else None

@@ -1,5 +1,7 @@
 """Run tool calls, and make sure that they have ended. Once-only execution is the sandbox's promise."""
 
+from collections.abc import Mapping
+
 from agentstead.errors import Fault, SandboxFault, StoreFault
 from agentstead.harness.state import State
 from agentstead.harness.steps import Call, CancelTools
@@ -30,6 +32,7 @@ async def run_tool(world: World, state: State, call: Call) -> list[Draft]:
                         uploads=await uploads_for(world, state),
                         network=network_for(state),
                         image=image_for(state),
+                        env=await variables_for(world, state),
                     ),
                 )
             )
@@ -56,6 +59,11 @@ async def uploads_for(world: World, state: State) -> tuple[Upload, ...]:
 async def skill_mounts(world: World, state: State) -> tuple[Mount, ...]:
     """Where the session's skills lie; they are mounted when its sandbox starts."""
     return await world.skills.mounts(state.session_id) if state.skills else ()
+
+
+async def variables_for(world: World, state: State) -> Mapping[str, str]:
+    """What stands for secrets in the sandbox; there from its start on."""
+    return await world.variables.placeholders(state.session_id) if state.vaults else {}
 
 
 def explanation(fault: Fault) -> str:

@@ -190,6 +190,25 @@ class NoSkills:
 NO_SKILLS = NoSkills()
 
 
+class SessionVariables(Protocol):
+    """Credentials as variables of sandboxes (`resources.vaults.variables.VaultVariables`)."""
+
+    async def placeholders(self, session_id: str) -> Mapping[str, str]:
+        """What stands for the session's secrets in its sandbox: variable → placeholder. Raises StoreFault."""
+        ...
+
+
+class NoVariables:
+    """A world without any."""
+
+    async def placeholders(self, _: str) -> Mapping[str, str]:
+        """None."""
+        return {}
+
+
+NO_VARIABLES = NoVariables()
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """The worker's numbers, from the settings."""
@@ -227,3 +246,4 @@ class World:
     networked: bool = True
     """Whether sandboxes have a network at all."""
     skills: SessionSkills = NO_SKILLS
+    variables: SessionVariables = NO_VARIABLES

@@ -1,6 +1,6 @@
 """Vaults and their credentials."""
 
-from tests.conformance.requirements.requirement import CLIENTS, Requirement
+from tests.conformance.requirements.requirement import CLIENTS, OWN, Requirement
 
 REQUIREMENTS = {
     "life": Requirement(
@@ -44,8 +44,17 @@ REQUIREMENTS = {
     ),
     "variables": Requirement(
         "vaults §3.4",
-        "Programs in the sandbox use a credential as an environment variable.",
-        gap="Kept under all rules of credentials, not given to sandboxes.",
+        "Programs in the sandbox use a credential as an environment variable: a placeholder inside, the"
+        " secret only in requests to its hosts, over TLS, where it may stand.",
+    ),
+    "variables-live": Requirement(
+        "vaults §3.4, §3.5",
+        "The first vault with a live credential of a name wins; a change counts at the next request.",
+    ),
+    "canary": Requirement(
+        "vaults §3.3, §3.4",
+        "No secret is ever in an event, a log, a metric, the database in clear, the sandbox or a process.",
+        evidence=OWN,
     ),
     "mcp": Requirement(
         "vaults §3.4",

@@ -17,7 +17,8 @@ Word = Annotated[Text, StringConstraints(min_length=1, max_length=1024)]
 
 RESERVED = re.compile(
     r"PATH|HOME|SHELL|USER|IFS|TERM|PWD|TMPDIR|BASH_.*|ENV|LD_.*|DYLD_.*|PYTHON.*|NODE_OPTIONS|GIT_.*"
-    r"|(HTTP|HTTPS|ALL|NO|FTP)_PROXY|SSL_CERT_.*|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|AGENTSTEAD_.*",
+    r"|(HTTP|HTTPS|ALL|NO|FTP)_PROXY|SSL_CERT_.*|(REQUESTS|CURL|AWS)_CA_BUNDLE|NODE_EXTRA_CA_CERTS|PIP_CERT"
+    r"|CARGO_HTTP_CAINFO|AGENTSTEAD_.*",
     re.IGNORECASE,
 )
 """Variables through which a program is steered rather than told a secret."""

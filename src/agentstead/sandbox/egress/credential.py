@@ -102,16 +102,23 @@ def echoes(secret: bytes) -> Iterator[bytes]:
     text = secret.decode()
     if len(text) < MASKED_MIN:
         return
-    yield secret
-    yield json.dumps(text)[1:-1].encode()
-    yield json.dumps(text, ensure_ascii=False)[1:-1].encode()
-    for written in (quote(secret, safe=""), quote_plus(secret), quote(secret)):
+    # some servers read a header's bytes as Latin-1
+    for read in {text, secret.decode("latin-1")}:
+        # what is inside of JSON is said in base64 or in a URL too
+        for inside in {read, json.dumps(read)[1:-1], json.dumps(read, ensure_ascii=False)[1:-1]}:
+            yield from _forms(inside)
+
+
+def _forms(text: str) -> Iterator[bytes]:
+    raw = text.encode()
+    yield raw
+    for written in (quote(text, safe=""), quote_plus(text), quote(text)):
         yield written.encode()
         yield _lower_escapes(written).encode()
-    yield secret.hex().encode()
-    yield secret.hex().upper().encode()
+    yield raw.hex().encode()
+    yield raw.hex().upper().encode()
     for shift in range(3):
-        inner = _inner_base64(secret, shift)
+        inner = _inner_base64(raw, shift)
         yield inner
         yield inner.replace(b"+", b"-").replace(b"/", b"_")
 

@@ -53,28 +53,37 @@ async def first_words(stream: Stream, data: bytes, far: Connected) -> tuple[byte
     Whoever waits for the server to speak first does not wait here for ever: what it says is passed on.
     """
     answering = asyncio.create_task(far.reader.read(READ_BYTES))
-    asking: asyncio.Task[bytes] | None = None
     try:
-        while not answering.done():
-            try:
-                return data, server_name(data) or ""
-            except NoHello:
-                return data, None
-            except Incomplete:
-                if len(data) > 2 * HELLO_BYTES_MAX:
-                    return data, None
-            asking = asyncio.create_task(stream.from_client())
-            await asyncio.wait({asking, answering}, return_when=asyncio.FIRST_COMPLETED)
-            if asking.done():
-                if not asking.result():
-                    return data, None
-                data += asking.result()
-        await stream.to_client(answering.result())
-        return data, None
+        data, name = await _hello(stream, data, answering)
     finally:
-        for task in filter(None, (asking, answering)):
-            task.cancel()
-        await asyncio.gather(*filter(None, (asking, answering)), return_exceptions=True)
+        answering.cancel()
+        (said,) = await asyncio.gather(answering, return_exceptions=True)
+    if isinstance(said, bytes):
+        await stream.to_client(said)
+        name = None
+    return data, name
+
+
+async def _hello(
+    stream: Stream, data: bytes, answering: "asyncio.Task[bytes]"
+) -> tuple[bytes, str | None]:
+    """The same, given up once the server has spoken."""
+    while len(data) <= 2 * HELLO_BYTES_MAX:
+        try:
+            return data, server_name(data) or ""
+        except NoHello:
+            break
+        except Incomplete:
+            asking = asyncio.create_task(stream.from_client())
+            try:
+                await asyncio.wait({asking, answering}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                asking.cancel()
+                (more,) = await asyncio.gather(asking, return_exceptions=True)
+            if not isinstance(more, bytes) or not more:
+                break
+            data += more
+    return data, None
 
 
 async def refuse_name(stream: Stream) -> None:

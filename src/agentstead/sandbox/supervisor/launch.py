@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from agentstead.sandbox.supervisor import userns
+from agentstead.sandbox.supervisor.authorities import add_authorities
 from agentstead.sandbox.supervisor.limits import Control
 from agentstead.sandbox.supervisor.place import Place
 from agentstead.sandbox.supervisor.rootfs import LIBRARY, Arguments, System, add_file_system
@@ -68,6 +69,7 @@ def launch(place: Place, config: dict[str, Any], uid: int, control: Control) -> 
     system = System.of(config, place)
     _add_isolation(arguments, installing=system.upper is not None)
     add_file_system(arguments, place, system, config["mounts"], Path(__file__).parent / "runner")
+    add_authorities(arguments, system, (config.get("network") or {}).get("authorities", ""))
     command = [
         config.get("python") or PYTHON,
         "-I",

@@ -24,7 +24,14 @@ TERMINAL_CODES = re.compile(
     rb"\x1b(?:\[[0-9;?<=>]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_][^\x1b]*\x1b\\|[()][A-Za-z0-9]|[=>78cDEHM])"
 )
 READ_BYTES = 65536
-BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+ADDED = "/run/agentstead.pem"
+"""The system's authorities and what the platform adds to them, where it does."""
+TOLD = (
+    "SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "AWS_CA_BUNDLE", "CARGO_HTTP_CAINFO",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+)  # fmt: skip
+"""Variables of programs that find the system's by themselves, and not what was added."""
+BUNDLES = (ADDED, "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 """Where systems keep the authorities they trust, a private one of the operator's among them."""
 TRUSTING = ("NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE")
 """Variables of programs that bring authorities of their own and would not know that one."""
@@ -233,7 +240,7 @@ def environment(extra: dict[str, Any]) -> dict[str, str]:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         env[name] = env[name.lower()] = proxy
     for bundle in filter(os.path.exists, BUNDLES):
-        env.update(dict.fromkeys(TRUSTING, bundle))
+        env.update(dict.fromkeys(TRUSTING + TOLD if bundle == ADDED else TRUSTING, bundle))
         break
     env["NO_PROXY"] = env["no_proxy"] = "127.0.0.1,localhost,::1"
     env.update({str(name): str(value) for name, value in extra.items()})
