@@ -50,9 +50,8 @@ class State:
     mounted: tuple[str, ...] = ()
     """Those that lay there before its first message."""
     skills: tuple[Skill, ...] = ()
-    """Never changed."""
     vaults: bool = False
-    """Whether it may use credentials of vaults; never changed."""
+    """Whether it may use credentials of vaults; like its skills never changed."""
     seq: int = 0
     """Of the last event folded that came from the log."""
     last_at: float = 0.0
@@ -246,14 +245,14 @@ def request_ended(state: State, event: Event) -> State:
     private = event.private or {}
     if "layout" in private:
         thread = thread.with_answer(tuple(private["layout"]))
-        counts = private["usage"]
+        counts, spent = private["usage"], private.get("list_cost")
         refusal = private.get("stop_details") or {} if private["stop_reason"] == "refusal" else None
         thread = evolve(
             thread,
             refusal=refusal,
             full=private["stop_reason"] == "context_window",
             usage=usage.add(thread.usage, counts),
-            cost=thread.cost.plus(private.get("list_cost")),
+            cost=thread.cost.plus(spent),
             context_tokens=sum(
                 int(counts.get(name) or 0)
                 for name in (
@@ -264,11 +263,7 @@ def request_ended(state: State, event: Event) -> State:
                 )
             ),
         )
-        state = evolve(
-            state,
-            usage=usage.add(state.usage, counts),
-            cost=state.cost.plus(private.get("list_cost")),
-        )
+        state = evolve(state, usage=usage.add(state.usage, counts), cost=state.cost.plus(spent))
     elif "fault" in private:
         fault = private["fault"]
         thread = evolve(
