@@ -15,6 +15,7 @@ from agentstead.settings import Settings, load
 from agentstead.telemetry import logs
 from agentstead.telemetry.metrics import Metrics
 from agentstead.testing.clock import ManualClock
+from tests.support.egress import certificate
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,16 @@ async def test_decisions_become_lines_and_counts(
     logs.configure(as_json=True)
     spool = Spool(tmp_path, "sesn_1")
     asked = {"method": "CONNECT", "host": "a.example", "port": 443}
-    spool.add({**asked, "decision": "allowed", "reason": "", "address": "9.9.9.9"}, "sevt_1")
+    spool.add(
+        {
+            **asked,
+            "decision": "allowed",
+            "reason": "",
+            "address": "9.9.9.9",
+            "credentials": "API_KEY",
+        },
+        "sevt_1",
+    )
     for _ in range(3):
         spool.add({**asked, "decision": "denied", "reason": "host", "address": None}, "")
     spool.add({"sent": 7, "received": 9, "began": 0.0}, "")
@@ -51,6 +61,7 @@ async def test_decisions_become_lines_and_counts(
         443,
         "9.9.9.9",
     )
+    assert [one.get("credentials") for one in lines] == ["API_KEY", None]
     assert (lines[1]["reason"], lines[1]["count"]) == ("host", 3)
     shown = metrics.render().decode()
     assert 'agentstead_egress_requests_total{decision="denied",reason="host"} 3.0' in shown
@@ -98,3 +109,16 @@ def test_what_an_operator_says_holds() -> None:
 def test_a_wrong_setting_is_named(given: dict[str, object], said: str) -> None:
     with pytest.raises(Misconfigured, match=said):
         egress_of(load(**given))
+
+
+def test_authorities_are_looked_at_before_they_are_trusted(tmp_path: Path) -> None:
+    file = tmp_path / "authorities.pem"
+    _, authority = certificate(tmp_path, "shop.test")
+    egress = egress_of(Settings(egress_ca_file=authority))
+    assert egress is not None
+    assert egress.authorities == authority.read_text()
+    for text in (None, "", "nonsense", authority.read_text()[:200]):
+        if text is not None:
+            file.write_text(text)
+        with pytest.raises(Misconfigured, match="holds no certificates"):
+            egress_of(Settings(egress_ca_file=file))

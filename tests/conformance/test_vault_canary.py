@@ -94,9 +94,9 @@ def answers(scene: Scene) -> Iterator[tuple[str, bytes]]:
 
 
 def logs(scene: Scene) -> Iterator[tuple[str, bytes]]:
-    """What the server and the worker say, the decisions of the network among it."""
+    """What the platform says, the decisions of the network among it."""
     found = list(scene.platform.place.glob("*.log"))
-    assert len(found) == 2
+    assert found
     for file in found:
         yield file.name, file.read_bytes()
 
@@ -201,7 +201,10 @@ def play(made: Platform, mirror: Reflecting, plain: Reflecting, secret: str) -> 
     )
     where = f"https://api.test:{mirror.port}/"
     commands = [
-        "; echo; ".join(use.format(url=where + way.format(port=mirror.port)) for way in WAYS)
+        "; echo; ".join(
+            use.format(url=where + way.format(port=mirror.port))
+            for way in (WAYS if use is USES[0] else WAYS[:2])
+        )
         for use in USES
     ]
     looks = [look.format(plain=f"http://api.test:{plain.port}/?$API_KEY") for look in LOOKS]
@@ -231,9 +234,7 @@ async def test_a_secret_is_nowhere(tmp_path: Path) -> None:
                 ),
             }
             with platform(**settings) as made:
-                made.serve("--workers", "0")
-                worker = made.worker()
-                made.wait(worker, lambda: made.ready(worker))
+                made.serve()
                 scene, seen = play(made, mirror, plain, secret)
                 return found_in(scene, secret), seen
 
@@ -259,6 +260,7 @@ async def test_a_secret_is_nowhere(tmp_path: Path) -> None:
     assert plain.seen
 
 
+@requirement("vaults:canary")
 @pytest.mark.parametrize("form", list(forms("x" * 12)))
 def test_the_search_finds_what_is_there(form: str) -> None:
     secret = f'canary+/=&"%{secrets.token_hex(12)}ä'

@@ -201,7 +201,7 @@ async def serving(
 def _desk(hands: Sandbox, secrets: Secrets, ids: RandomIds) -> AbstractAsyncContextManager[None]:
     """Where the proxies of real sandboxes ask."""
     return (
-        desk(hands.root, secrets, ids.new(WORKER))
+        desk(hands.root, secrets, ids.new(WORKER), SystemClock())
         if isinstance(hands, Bubblewrap)
         else nullcontext()
     )

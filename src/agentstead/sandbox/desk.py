@@ -10,17 +10,19 @@ import json
 import os
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from agentstead.clock import Clock
 from agentstead.errors import StoreFault
 from agentstead.sandbox.supervisor.way import FOLDER, SUFFIX
 from agentstead.telemetry import logs
 
 QUESTION_BYTES_MAX = 4096
 BACKLOG = 128
+PAUSE_SECONDS = 1.0
 log = logs.get("credentials")
 
 
@@ -44,31 +46,34 @@ class Secrets(Protocol):
 
 
 @asynccontextmanager
-async def desk(root: Path, secrets: Secrets, name: str) -> AsyncIterator[None]:
+async def desk(root: Path, secrets: Secrets, name: str, clock: Clock) -> AsyncIterator[None]:
     """Answer the proxies of the sandboxes below `root` for as long as the block runs.
 
     `name`: of this process, unique among those that ever share the folder.
     """
     folder = root / FOLDER
     listener = await asyncio.to_thread(_listener, folder, name)
-    talking: set[asyncio.Task[None]] = set()
-
-    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(_talk(reader, writer, secrets))
-        talking.add(task)
-        task.add_done_callback(talking.discard)
-
-    server = await asyncio.start_unix_server(
-        accepted, sock=listener, limit=QUESTION_BYTES_MAX, backlog=BACKLOG
-    )
+    answering = asyncio.create_task(_accept(listener, secrets, clock), name="credentials")
     try:
         yield
     finally:
-        server.close()
-        for task in list(talking):
-            task.cancel()
-        await asyncio.gather(*talking, return_exceptions=True)
+        answering.cancel()
+        await asyncio.gather(answering, return_exceptions=True)
+        listener.close()
         await asyncio.to_thread((folder / f"{name}{SUFFIX}").unlink, missing_ok=True)
+
+
+async def _accept(listener: socket.socket, secrets: Secrets, clock: Clock) -> None:
+    loop = asyncio.get_running_loop()
+    async with asyncio.TaskGroup() as talking:
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError as error:  # no descriptor is free, for example
+                log.warning("nobody can ask for credentials", fault=error.strerror)
+                await clock.sleep(PAUSE_SECONDS)
+            else:
+                talking.create_task(_talk(connection, secrets))
 
 
 def _listener(folder: Path, name: str) -> socket.socket:
@@ -91,9 +96,9 @@ def _listener(folder: Path, name: str) -> socket.socket:
     return listener
 
 
-async def _talk(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, secrets: Secrets
-) -> None:
+async def _talk(connection: socket.socket, secrets: Secrets) -> None:
+    """One proxy's questions, for as long as it asks."""
+    reader, writer = await asyncio.open_unix_connection(sock=connection, limit=QUESTION_BYTES_MAX)
     try:
         sandbox_id = str(json.loads(await reader.readline())["sandbox_id"])
         while line := await reader.readline():
@@ -101,14 +106,15 @@ async def _talk(
             found = await _found(secrets, sandbox_id, host)
             if found is None:
                 return
-            writer.write(
-                json.dumps({"credentials": [asdict(one) for one in found]}).encode() + b"\n"
-            )
+            told = {"credentials": [asdict(one) for one in found]}
+            writer.write(json.dumps(told).encode() + b"\n")
             await writer.drain()
     except (OSError, ValueError, KeyError, TypeError):
         pass  # whoever asked has gone, or asks nonsense
     finally:
         writer.transport.abort()
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 async def _found(secrets: Secrets, sandbox_id: str, host: str) -> Sequence[Secret] | None:

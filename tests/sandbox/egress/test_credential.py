@@ -5,7 +5,7 @@ import json
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentstead.sandbox.egress.credential import (
@@ -66,6 +66,7 @@ def test_a_body_is_written_as_its_type_is(kind: bytes, written: bytes) -> None:
     assert body_words([credential(secret, body=False)], kind) == {}
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8"), min_size=8, max_size=60), st.binary(max_size=4))
 def test_every_usual_form_of_a_secret_is_recognised(secret: str, before: bytes) -> None:
     raw = secret.encode()

@@ -176,7 +176,7 @@ async def test_a_redirect_takes_no_secret_along(stage: Stage) -> None:
     said = await stage.ask(
         "GET /redirect?https://evil.test/ HTTP/1.1", f"Authorization: {PLACEHOLDER}"
     )
-    assert f"Location: https://evil.test/?token={PLACEHOLDER}".encode() in said
+    assert b"Location: https://evil.test/?token=****" in said
     assert b"canary" not in said
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentstead.sandbox.egress.replacing import Replacer, beginning
@@ -11,6 +11,7 @@ LETTERS = st.lists(st.sampled_from(b"abX"), max_size=40).map(bytes)
 WORDS = st.lists(LETTERS.filter(lambda word: len(word) > 1), min_size=1, max_size=3)
 
 
+@settings(deadline=None)
 @given(
     st.lists(LETTERS, max_size=8),
     st.lists(st.sampled_from(b"abX"), min_size=2, max_size=12).map(bytes),
@@ -21,6 +22,7 @@ def test_one_word_is_replaced_as_in_the_whole(pieces: list[bytes], word: bytes) 
     assert got == b"".join(pieces).replace(word, b"-")
 
 
+@settings(deadline=None)
 @given(st.lists(LETTERS, max_size=8), WORDS)
 def test_no_word_of_several_is_left(pieces: list[bytes], words: list[bytes]) -> None:
     replacer = Replacer({word: b"*" * len(word) for word in words})
@@ -29,6 +31,7 @@ def test_no_word_of_several_is_left(pieces: list[bytes], words: list[bytes]) -> 
     assert not any(word in got for word in words)
 
 
+@settings(deadline=None)
 @given(LETTERS, LETTERS.filter(bool))
 def test_what_is_held_back_is_the_longest_beginning(text: bytes, word: bytes) -> None:
     lengths = [n for n in range(1, len(word)) if text.endswith(word[:n])]

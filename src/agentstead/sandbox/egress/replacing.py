@@ -16,8 +16,7 @@ class Replacer:
 
     def __init__(self, words: Mapping[bytes, bytes]) -> None:
         self._words = {old: new for old, new in words.items() if old}
-        longest_first = sorted(self._words, key=len, reverse=True)
-        self._pattern = re.compile(b"|".join(map(re.escape, longest_first)))
+        self._compiled: re.Pattern[bytes] | None = None
         self._held = b""
         self.found: set[bytes] = set()
         """Words that were there."""
@@ -28,7 +27,7 @@ class Replacer:
         done: list[bytes] = []
         at = 0
         if any(word in text for word in self._words):
-            for match in self._pattern.finditer(text):
+            for match in self._pattern().finditer(text):
                 done += (text[at : match.start()], self._words[match[0]])
                 self.found.add(match[0])
                 at = match.end()
@@ -37,6 +36,13 @@ class Replacer:
         self._held = rest[len(rest) - keep :]
         done.append(rest[: len(rest) - keep])
         return b"".join(done)
+
+    def _pattern(self) -> re.Pattern[bytes]:
+        """Made when there is something to be found: it takes longer than most searches."""
+        if self._compiled is None:
+            longest_first = sorted(self._words, key=len, reverse=True)
+            self._compiled = re.compile(b"|".join(map(re.escape, longest_first)))
+        return self._compiled
 
     def _begun(self, text: bytes) -> int:
         """How many of the last bytes may be the beginning of a word."""
