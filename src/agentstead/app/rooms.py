@@ -10,7 +10,7 @@ import httpx2
 
 from agentstead import addresses, outgoing, tools
 from agentstead.app.counted_log import CountedLog
-from agentstead.app.hands import desk_of, Hands, hands_of, owner_of
+from agentstead.app.hands import Hands, desk_of, hands_of, owner_of
 from agentstead.clock import Clock, SystemClock
 from agentstead.ids import WORKER, Ids, RandomIds
 from agentstead.log.event_log import EventLog
