@@ -24,7 +24,7 @@ from agentstead.store import binaries
 from agentstead.store.embedded import EmbeddedPostgres
 from tests.conformance.requirements import requirement
 from tests.support.egress import certificate
-from tests.support.processes import Platform, platform
+from tests.support.processes import Platform, quick_platform
 from tests.support.reflecting import Reflecting, reflecting
 from tests.support.sandboxes import needed
 
@@ -95,10 +95,8 @@ def answers(scene: Scene) -> Iterator[tuple[str, bytes]]:
 
 def logs(scene: Scene) -> Iterator[tuple[str, bytes]]:
     """What the platform says, the decisions of the network among it."""
-    found = list(scene.platform.place.glob("*.log"))
-    assert found
-    for file in found:
-        yield file.name, file.read_bytes()
+    for process in scene.platform.running:
+        yield process.words, "\n".join(process.said).encode()
 
 
 def database(scene: Scene) -> Iterator[tuple[str, bytes]]:
@@ -233,7 +231,7 @@ async def test_a_secret_is_nowhere(tmp_path: Path) -> None:
                     [f"127.0.0.1:{mirror.port}", f"127.0.0.1:{plain.port}"]
                 ),
             }
-            with platform(**settings) as made:
+            with quick_platform(**settings) as made:
                 made.serve()
                 scene, seen = play(made, mirror, plain, secret)
                 return found_in(scene, secret), seen
