@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agentstead.errors import AgentsteadError
+from agentstead.sandbox.images import authorities
 from agentstead.sandbox.images.image import Image
 from agentstead.sandbox.images.images import Images
 from agentstead.sandbox.images.making import make, name_for
@@ -165,6 +166,25 @@ def test_a_record_that_is_not_whole_is_no_image(
         assert images.all() == []
     again, new = make_it(tmp_path / "1.tar")
     assert (again, new) == (replace(image), True)
+
+
+def test_authorities_that_this_machine_added_are_the_images_too(
+    images: Images, make_it: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house, known = (
+        f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----" for name in "HK"
+    )
+    (tmp_path / "added/deep").mkdir(parents=True)
+    key = "-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----"
+    (tmp_path / "added/deep/both.pem").write_text(f"{key}\n{house}\n{known}\n{house}\n")
+    monkeypatch.setattr(authorities, "ADDED", (tmp_path / "added", tmp_path / "nowhere"))
+    bundle = (entry("etc/ssl/certs/ca-certificates.crt"), f"{known}\n".encode())
+    image, _ = make_it(tarball(tmp_path / "x.tar", *BARE, BASH, PYTHON, bundle))
+    root = images.opened(image.id)[1]
+    trusted = (root / "etc/ssl/certs/ca-certificates.crt").read_text()
+    assert trusted == f"{known}\n{house}\n"
+    (anchor,) = (root / "usr/local/share/ca-certificates").iterdir()
+    assert anchor.read_text() == f"{house}\n"
 
 
 def test_a_name_comes_of_the_files(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from agentstead.errors import Misconfigured
+from agentstead.sandbox.images import authorities
 from agentstead.sandbox.images.image import ROOT
 from agentstead.sandbox.supervisor import userns
 
@@ -79,8 +80,14 @@ def unpack(root: Path, archive: IO[bytes], what: str, *, layer: bool) -> Unpacke
 
 
 def furnish(root: Path, what: str) -> dict[str, str]:
-    """Make places for mounts and look around: `python`, `title`, `apt`, said by the image itself."""
+    """Make places for mounts and look around: `python`, `title`, `apt`, said by the image itself.
+
+    The authorities that this machine knows beyond the usual ones become the image's too.
+    """
     with _locked_in(root, {"furnish": True}) as child:
+        assert child.stdin is not None
+        _written(child.stdin, json.dumps(authorities.added()).encode())
+        _closed(child.stdin)
         said = _answer(child, what)
     return {name: str(said[name]) for name in ("python", "title", "apt")}
 

@@ -3,6 +3,7 @@ what is there. Everything reported was chosen by whoever made the image."""
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,11 @@ FOLDERS_OF_MOUNTS = ("mnt", "mnt/user", "mnt/session", "mnt/session/outputs", "m
 ETC = ("passwd", "group", "hosts", "resolv.conf", "nsswitch.conf", "hostname")
 """Files that a sandbox's own are put over."""
 ROOTS = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-")
+TRUST = {
+    "/etc/ssl/certs/ca-certificates.crt": "/usr/local/share/ca-certificates",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem": "/etc/pki/ca-trust/source/anchors",
+}
+"""The authorities that a system trusts, in one file, and where those lie that somebody added."""
 PYTHONS = ("/usr/bin/python3", "/usr/local/bin/python3", "/bin/python3", "/opt/venv/bin/python3")
 RELEASES = ("/etc/os-release", "/usr/lib/os-release")
 APT = Path("/etc/apt")
@@ -22,8 +28,11 @@ class Unfit(Exception):
     """No sandbox can be made of this file system; the message says why and what to do."""
 
 
-def furnish(*, owned: bool) -> dict[str, Any]:
-    """All of it; `owned`: its files belong to users of their own. Raises Unfit."""
+def furnish(authorities: Sequence[str], *, owned: bool) -> dict[str, Any]:
+    """All of it. Raises Unfit.
+
+    `authorities`: certificates (PEM) to trust; `owned`: its files belong to users of their own.
+    """
     os.chmod("/", 0o755)
     for name in FOLDERS + FOLDERS_OF_MOUNTS:
         _folder(name)
@@ -34,6 +43,7 @@ def furnish(*, owned: bool) -> dict[str, Any]:
     for name in () if owned else ROOTS:
         # where everything belongs to the sandbox's user, nothing else keeps it from reading them
         Path(name).unlink(missing_ok=True)
+    _trust(authorities)
     if APT.is_dir() and not NO_SERVICES.exists():
         # packages are installed where nothing may be started
         NO_SERVICES.parent.mkdir(parents=True, exist_ok=True)
@@ -66,6 +76,21 @@ def _file(name: str) -> None:
     except FileNotFoundError:
         pass
     os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+
+
+def _trust(authorities: Sequence[str]) -> None:
+    """Put them where the image keeps what it trusts, and where that is made anew from."""
+    for bundle, anchors in TRUST.items():
+        file = Path(bundle)
+        if not file.is_file():
+            continue
+        known = file.read_text(errors="surrogateescape")
+        fresh = [text for text in authorities if text not in known]
+        with file.open("a", errors="surrogateescape") as target:
+            target.writelines(f"{text}\n" for text in fresh)
+        Path(anchors).mkdir(parents=True, exist_ok=True)
+        for number, text in enumerate(fresh, 1):
+            (Path(anchors) / f"agentstead-host-{number}.crt").write_text(f"{text}\n")
 
 
 def _python() -> str:

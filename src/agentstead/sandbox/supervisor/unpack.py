@@ -222,7 +222,7 @@ def confine(folder: int) -> None:
 def work(config: dict[str, Any], zstd: Any) -> dict[str, Any]:
     """What the parent asks for."""
     if config["furnish"]:
-        return furnish(owned=config["owned"])
+        return furnish(json.load(sys.stdin.buffer), owned=config["owned"])
     source = Counted(decompressed(sys.stdin.buffer, zstd), config["bytes_max"])
     layer = Layer(whiteouts=config["whiteouts"], owned=config["owned"])
     try:
