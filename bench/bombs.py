@@ -163,7 +163,9 @@ def measure(only: list[str]) -> None:
     line(f"… while {', '.join(only)} bombs run", milliseconds(loud))
     ratio = percentile(loud, 0.95) / percentile(quiet, 0.95)
     line("ratio of the p95", f"{ratio:.2f}")
-    line("/readyz meanwhile", f"{milliseconds(readiness.seconds)}, {len(readiness.refused)} refused")
+    line(
+        "/readyz meanwhile", f"{milliseconds(readiness.seconds)}, {len(readiness.refused)} refused"
+    )
     for name, lines in said.items():
         line(f"  {name}", f"{len(lines)} calls ended; the last: {lines[-1] if lines else '-'}")
     keep("bombs", quiet_p95=percentile(quiet, 0.95), loud_p95=percentile(loud, 0.95), ratio=ratio)

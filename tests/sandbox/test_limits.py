@@ -66,11 +66,48 @@ def test_version_2_from_a_group_that_may_give(tmp_path: Path, host: dict[str, An
     assert control.oom_kills() == 2
 
 
+def test_it_stands_still_and_goes_on(tmp_path: Path, host: dict[str, Any]) -> None:
+    for name in ("memory", "pids", "freezer"):
+        (tmp_path / name).mkdir()
+        host["mounts"].append(("cgroup", tmp_path / name, "/", ["rw", name]))
+        host["own"][name] = "/"
+    control = limits.control("sesn_1", WANTED)
+    state = control.groups["freezer"] / "freezer.state"
+    assert state.read_text() == "THAWED"
+    assert control.freeze()
+    assert state.read_text() == "FROZEN"
+    control.thaw()
+    assert state.read_text() == "THAWED"
+    stat = "cache 99\ndirty 4096\nwriteback 8192\ntotal_dirty 4096\n"
+    (control.groups["memory"] / "memory.stat").write_text(stat)
+    assert control.waiting_bytes() == 12288
+
+
+def test_of_version_2_too(tmp_path: Path) -> None:
+    control = limits.Control("cgroup2", 1, 1, dict.fromkeys(("memory", "freezer"), tmp_path))
+    assert not control.freeze()  # a kernel that cannot
+    (tmp_path / "cgroup.freeze").write_text("0")
+    assert control.freeze()
+    assert (tmp_path / "cgroup.freeze").read_text() == "1"
+    (tmp_path / "memory.stat").write_text("anon 7\nfile_dirty 5\nfile_writeback 6\n")
+    assert control.waiting_bytes() == 11
+    limits.remove([str(tmp_path / "never")])
+
+
+def test_what_stands_still_can_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "freezer.state").write_text("FROZEN")
+    monkeypatch.setattr(limits, "REMOVE_SECONDS", 0.0)
+    limits.remove([str(tmp_path)])
+    assert (tmp_path / "freezer.state").read_text() == "THAWED"
+
+
 def test_without_groups_it_is_said(host: dict[str, Any]) -> None:
     control = limits.control("sesn_1", WANTED)
     assert control.kind == "rlimits (degraded)"
     assert control.groups == {}
     assert control.oom_kills() == 0
+    assert control.waiting_bytes() == 0
+    assert not control.freeze()
     assert control.tasks(1) > 0
 
 

@@ -18,6 +18,10 @@ class EngineControl(Control):
         """Not ours to watch."""
         return 0
 
+    def freeze(self) -> bool:
+        """We would stand still with it."""
+        return False
+
     def remove(self) -> None:
         """The container's groups go with the container."""
 

@@ -20,6 +20,7 @@ from agentstead.sandbox.supervisor.journal import Journal
 from agentstead.sandbox.supervisor.launch import Launched
 from agentstead.sandbox.supervisor.limits import Control
 from agentstead.sandbox.supervisor.outcomes import CANCELLED, answer, failure
+from agentstead.sandbox.supervisor.pace import Pace
 from agentstead.sandbox.supervisor.place import SOCKET, Place
 from agentstead.sandbox.supervisor.watch import Watch
 
@@ -56,6 +57,7 @@ class Supervisor:
         self.control = control
         self.journal = Journal(place.journal)
         self.watch = Watch(place, control, self.limits, launched.pid)
+        self.pace = Pace(place, control)
         self.selector = selectors.DefaultSelector()
         self.gate = gate_of(config, place, control, self.selector, self._call_now)
         self.clients = Clients(self.selector, self._request)
@@ -66,7 +68,7 @@ class Supervisor:
         self.stopping = False
         self.lost = False
         """Whether it ended by itself, and not because nobody wants it any more."""
-        self._quiet_seconds = min(QUIET_SECONDS, self.idle_seconds / 4)
+        self._quiet_seconds: float = min(QUIET_SECONDS, self.idle_seconds / 4)
 
     def _call_now(self) -> str:
         """The call that the network is used for, as far as one can tell: only bash can use it."""
@@ -88,17 +90,23 @@ class Supervisor:
         ready()
         ticked = time.monotonic()
         while not self.stopping:
-            patience = TICK_SECONDS if self.calls else self._quiet_seconds
-            for key, _ in self.selector.select(patience):
+            for key, _ in self.selector.select(self._patience()):
                 if key.fd in self.selector.get_map() and not self.stopping:
                     key.data()
+            self.pace.look()
             if time.monotonic() - ticked >= TICK_SECONDS:
                 ticked = time.monotonic()
                 self._tick()
 
+    def _patience(self) -> float:
+        if self.calls or self.pace.alert:
+            return self.pace.patience
+        return self._quiet_seconds
+
     def end(self) -> None:
         """Kill the sandbox and give back what it used."""
         (self.place.path / SOCKET).unlink(missing_ok=True)
+        self.pace.go_on()
         if self.gate is not None:
             self.gate.end()
         self.inside.end()

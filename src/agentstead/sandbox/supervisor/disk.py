@@ -24,6 +24,15 @@ def used(path: Path, stop_at: int) -> int:
     return _sum(os.open(path, DIRECTORY), 0, stop_at)
 
 
+def free(path: Path) -> int:
+    """Bytes that the disk of `path` has left; 0 when that cannot be known."""
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return 0
+    return found.f_bfree * found.f_frsize
+
+
 def _sum(folder: int, depth: int, stop_at: int) -> int:
     total = 0
     try:

@@ -66,6 +66,28 @@ class Control:
             return 0
         return sum(task.bytes for task in _below(pid))
 
+    def waiting_bytes(self) -> int:
+        """How much of what it wrote is not on the disk yet; 0 where nobody counts it."""
+        folder = self.groups.get("memory")
+        if folder is None:
+            return 0
+        names = (
+            ("file_dirty", "file_writeback") if self.kind == "cgroup2" else ("dirty", "writeback")
+        )
+        return sum(_counters(folder / "memory.stat", names))
+
+    def freeze(self) -> bool:
+        """Let all of it stand still; whether that can be had."""
+        return self._freezes("FROZEN", "1")
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._freezes("THAWED", "0")
+
+    def _freezes(self, version1: str, version2: str) -> bool:
+        folder = self.groups.get("freezer")
+        return folder is not None and _frozen(folder, version1, version2)
+
     def remove(self) -> None:
         """Give the groups back once the sandbox has ended."""
         remove([str(folder) for folder in set(self.groups.values())])
@@ -82,6 +104,9 @@ def control(name: str, limits: dict[str, Any]) -> Control:
 def remove(folders: list[str]) -> None:
     """Remove control groups that have emptied, or are about to."""
     until = time.monotonic() + REMOVE_SECONDS
+    for folder in folders:
+        # its supervisor may have been killed while it stood still: so it cannot even die
+        _frozen(Path(folder), "THAWED", "0")
     for folder in folders:
         while True:
             try:
@@ -101,14 +126,15 @@ def _version1(name: str, limits: dict[str, Any]) -> Control | None:
         "memory": {"memory.limit_in_bytes": limits["memory_bytes"], "memory.swappiness": 0},
         "pids": {"pids.max": limits["processes_max"]},
         "cpu": {"cpu.cfs_period_us": CPU_PERIOD_US, "cpu.cfs_quota_us": quota},
+        "freezer": {"freezer.state": "THAWED"},
     }
     own = _own_groups()
     groups: dict[str, Path] = {}
     for mount, root, options in _mounts("cgroup"):
-        for controller in CONTROLLERS:
+        for controller, values in wanted.items():
             if controller in options and controller in own and controller not in groups:
                 folder = _under(mount, root, own[controller]) / f"{PARENT}-{name}"
-                if _made(folder, wanted[controller], needed=controller != "cpu"):
+                if _made(folder, values, needed=controller != "cpu"):
                     groups[controller] = folder
     if "memory" not in groups or "pids" not in groups:
         remove([str(folder) for folder in groups.values()])
@@ -134,7 +160,7 @@ def _version2(name: str, limits: dict[str, Any]) -> Control | None:
                 continue
             folder = parent / name
             if _made(folder, wanted, needed=True):
-                groups = dict.fromkeys(CONTROLLERS, folder)
+                groups = dict.fromkeys((*CONTROLLERS, "freezer"), folder)
                 return Control("cgroup2", limits["memory_bytes"], limits["processes_max"], groups)
     return None
 
@@ -197,14 +223,30 @@ def _number(file: Path) -> int:
 
 
 def _counter(file: Path, name: str) -> int:
+    return sum(_counters(file, (name,)))
+
+
+def _counters(file: Path, names: tuple[str, ...]) -> Iterator[int]:
     try:
-        for line in file.read_text().splitlines():
-            key, _, value = line.partition(" ")
-            if key == name:
-                return int(value)
+        lines = file.read_text().splitlines()
     except OSError:
-        pass
-    return 0
+        return
+    for line in lines:
+        key, _, value = line.partition(" ")
+        if key in names:
+            yield int(value)
+
+
+def _frozen(folder: Path, version1: str, version2: str) -> bool:
+    for name, value in (("freezer.state", version1), ("cgroup.freeze", version2)):
+        file = folder / name
+        try:
+            if file.exists():
+                file.write_text(value)
+                return True
+        except OSError:
+            continue
+    return False
 
 
 @dataclass

@@ -10,6 +10,9 @@ from agentstead.sandbox.supervisor.place import WRITABLE, Place
 
 SHARE = 20
 """Measuring the disk may take a twentieth of the time."""
+ROOM_SHARE = 8
+"""When the host's disk has lost an eighth of what this sandbox may still take, it is measured at once:
+that costs nothing to see, and bounds by how much a limit can be passed."""
 WRITING = ("write", "edit")
 
 
@@ -35,6 +38,8 @@ class Watch:
         self._measuring: threading.Thread | None = None
         self._measure_after = 0.0
         self._full_looks = 0
+        self._free = disk.free(place.files)
+        """Of the host's disk, when it was last measured."""
 
     def begin(self) -> None:
         """A call begins."""
@@ -68,20 +73,26 @@ class Watch:
         if self._control.memory(self._pid) > self._control.memory_bytes:
             limit_text = size(self._control.memory_bytes)
             return f"the memory limit of {limit_text} was reached, so all processes were ended"
-        if busy:
+        if self._has_grown() or busy:
             self._measure()
-            if self._disk_used > max(self._disk_bytes, self._disk_before):
-                self._disk_before = self._disk_used
-                return f"{self._disk_full()}, so all processes were ended"
+        if self._disk_used > max(self._disk_bytes, self._disk_before):
+            self._disk_before = self._disk_used
+            return f"{self._disk_full()}, so all processes were ended"
         return ""
 
     def _disk_full(self) -> str:
         return f"the disk limit of {size(self._disk_bytes)} was reached"
 
+    def _has_grown(self) -> bool:
+        """Whether it may have taken much since it was measured, be it in the background."""
+        room = max(0, self._disk_bytes - self._disk_used)
+        return self._free - disk.free(self._place.files) > room // ROOM_SHARE
+
     def _measure(self) -> None:
         if self._measuring is not None and self._measuring.is_alive():
             return
-        if time.monotonic() >= self._measure_after:
+        if self._has_grown() or time.monotonic() >= self._measure_after:
+            self._free = disk.free(self._place.files)
             measuring = threading.Thread(target=self._measure_now, daemon=True)
             try:
                 measuring.start()
