@@ -5,6 +5,7 @@ are the SDK's own, so that a new version shows what is new in it.
 """
 
 import ast
+import functools
 import inspect
 import textwrap
 import typing
@@ -30,6 +31,7 @@ class Method:
     query: tuple[str, ...] = ()
 
 
+@functools.cache
 def methods() -> dict[str, Method]:
     """Every method below `client.beta`, by its name as one writes it."""
     client = anthropic.AsyncAnthropic(api_key="none")
