@@ -27,7 +27,7 @@ sim: $(DEV)
 chaos: $(DEV)
 	@AGENTSTEAD_TEST_KILLS=20 $(BIN)/python -m pytest -q -s -p no:randomly tests/crash
 fuzz: $(DEV)
-	@AGENTSTEAD_TEST_FUZZ=$(or $(TIMES),20) scripts/test $(BIN) tests/fuzz
+	@AGENTSTEAD_TEST_FUZZ=$(or $(TIMES),30) scripts/test $(BIN) tests/fuzz
 bench: $(DEV)
 	@$(BIN)/python -m bench
 docs: $(DEV)

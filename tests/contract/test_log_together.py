@@ -17,7 +17,7 @@ from agentstead.store.workspace import DEFAULT_WORKSPACE as WS
 from tests.support.sessions import a_session, derived, event, ids, message, parsed, queues, taken
 
 SESSIONS = 4
-MESSAGES = 25
+MESSAGES = 12
 """Per session."""
 
 
@@ -27,7 +27,7 @@ async def logs(request: pytest.FixtureRequest, database_url: str) -> AsyncIterat
     databases = [await Database.open(database_url) for _ in range(2)]
     opened = [
         EventLog(
-            database, ids=RandomIds(), clock=SystemClock(), lease_seconds=0.5, nats_url=nats_url
+            database, ids=RandomIds(), clock=SystemClock(), lease_seconds=1.0, nats_url=nats_url
         )
         for database in databases
     ]
@@ -144,7 +144,7 @@ async def test_everything_at_once(logs: list[EventLog]) -> None:
         sent = await asyncio.gather(
             *(say(logs[n % 2], new) for n, new in enumerate(sessions.values()))
         )
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(25):
             while not await is_quiet(logs[0], sessions):  # noqa: ASYNC110 - rows, not events
                 await asyncio.sleep(0.02)
     finally:

@@ -25,7 +25,7 @@ from tests.support.server import Running
 
 load_all_checks()
 TAGS = sorted({router.tag for router in ROUTERS if any(one.needs_key for one in router.routes)})
-EXAMPLES = 9
+EXAMPLES = 6
 """Of each kind, for each method on each path."""
 ANSWER_SECONDS = 10.0
 """No answer takes so long, a stream's headers neither."""

@@ -33,7 +33,7 @@ def test_sessions_hold(garden: Garden) -> None:
     environment = garden.environment()
     run_state_machine_as_test(
         lambda: Sessions(garden, agent, environment),
-        settings=examples(9, stateful_step_count=30),
+        settings=examples(6, stateful_step_count=30),
     )
 
 
