@@ -133,8 +133,8 @@ class ProviderFault(Fault):
 class SandboxFault(Fault):
     """The sandbox failed.
 
-    kind: start | lost | limits | gone | unknown. `unknown`: the call was started and its outcome is not
-    known; it is told to the model and never run again.
+    kind: start | lost | limits | gone | packages | unknown. `unknown`: the call was started and its
+    outcome is not known; it is told to the model and never run again.
     """
 
 

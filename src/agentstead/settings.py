@@ -180,6 +180,18 @@ class Settings(BaseSettings):
     """Environment variables of every sandbox (JSON), e.g. `{"PIP_INDEX_URL": "https://…"}` where
     packages come from a mirror; never a secret."""
 
+    # packages of environments
+    packages_build_seconds: float = Field(900.0, gt=0)
+    """For all packages of one environment; what takes longer has failed."""
+    packages_disk_bytes: int = Field(4 << 30, gt=0)
+    """Of one environment's packages, with what their installers need on the way."""
+    packages_memory_bytes: int = Field(2 << 30, gt=0)
+    """Of one build."""
+    packages_builds_max: int = Field(2, ge=1)
+    """Environments whose packages one process installs at once."""
+    packages_retry_seconds: float = Field(60.0, ge=0)
+    """So long a failed build is remembered: sessions get its error at once; later ones build again."""
+
     # what sandboxes reach of the network
     sandbox_network: Literal["filtered", "none"] = "filtered"
     """filtered: HTTP and HTTPS through a proxy, as each environment says | none: no network at all,

@@ -18,6 +18,10 @@ from agentstead.providers.catalogue import Catalogue
 from agentstead.resources.vaults.oauth import Oauth
 from agentstead.resources.vaults.tokens import VaultTokens
 from agentstead.resources.vaults.variables import VaultVariables
+from agentstead.sandbox.packages.building import Packages
+from agentstead.sandbox.packages.layers import Layers
+from agentstead.sandbox.packages.workshop import Bounds as BuildBounds
+from agentstead.sandbox.packages.workshop import Workshop
 from agentstead.sandbox.sandbox import Limits
 from agentstead.settings import Settings
 from agentstead.store import key_ring
@@ -53,6 +57,7 @@ class Rooms:
     http: httpx2.AsyncClient
     servers: McpServers
     variables: VaultVariables
+    packages: Packages
 
     def world(self) -> World:
         """What a worker sees of them."""
@@ -72,6 +77,7 @@ class Rooms:
             judge_model=self.settings.judge_model,
             networked=self.sandbox.networked,
             variables=self.variables,
+            packages=self.packages,
         )
 
     def new_owner(self) -> str:
@@ -106,6 +112,7 @@ async def open_rooms(
     oauth = Oauth(database, seal, http, clock, ids)
     tokens = VaultTokens(oauth, log.redactor.add)
     servers = McpServers(settings, clock, metrics, tokens)
+    packages = packages_of(settings, sandbox, clock, metrics)
     variables = VaultVariables(database, seal, log.redactor.add)
     await log.start()
     try:
@@ -125,14 +132,31 @@ async def open_rooms(
                 http,
                 servers,
                 variables,
+                packages,
             )
     finally:
+        await packages.close()
         await servers.aclose()
         await http.aclose()
         await files.close()
         await log.close()
         await sandbox.close()
         await catalogue.close()
+
+
+def packages_of(
+    settings: Settings, sandbox: Bubblewrap, clock: Clock, metrics: Metrics
+) -> Packages:
+    """What installs the packages of environments."""
+    bounds = BuildBounds(
+        seconds=settings.packages_build_seconds,
+        disk_bytes=settings.packages_disk_bytes,
+        memory_bytes=settings.packages_memory_bytes,
+        builds_max=settings.packages_builds_max,
+        retry_seconds=settings.packages_retry_seconds,
+    )
+    workshop = Workshop(sandbox, bounds, limits_of(settings), clock)
+    return Packages(Layers(settings.data_dir / LAYERS), workshop, clock, metrics)
 
 
 def outgoing_client(settings: Settings) -> httpx2.AsyncClient:

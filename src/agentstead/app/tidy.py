@@ -46,6 +46,7 @@ async def tidy_for_ever(rooms: Rooms) -> None:
             sweep_at = now + SWEEP_SECONDS
             await tidy_files(rooms, thoroughly=now >= look_at)
             await tidy_work(rooms, thoroughly=True)
+            await tidy_packages(rooms)
             if now >= look_at:
                 look_at = now + LOST_SECONDS
 
@@ -62,6 +63,14 @@ async def tidy_files(rooms: Rooms, *, thoroughly: bool) -> None:
             log.info("bodies deleted", bodies=deleted)
     except (Fault, OSError) as fault:
         log.warning("files could not be tidied up", error=str(fault))
+
+
+async def tidy_packages(rooms: Rooms) -> None:
+    """Delete what is left of builds of packages whose process died."""
+    try:
+        await rooms.packages.sweep()
+    except (Fault, OSError) as fault:
+        log.warning("half-built packages could not be tidied up", error=str(fault))
 
 
 async def tidy_work(rooms: Rooms, *, thoroughly: bool = False) -> None:

@@ -89,18 +89,18 @@ def place_notes(environment: Mapping[str, Any], network: str) -> list[str]:
     """Where the tools work, and what they reach from there."""
     if self_hosted(environment):
         return [WORKER_NOTE]
-    return [f"{SANDBOX_NOTE} {network}".strip(), *missing_packages(environment)]
+    return [f"{SANDBOX_NOTE} {network}".strip(), *package_note(environment)]
 
 
-def missing_packages(environment: Mapping[str, Any]) -> list[str]:
-    """A note on what the environment lists and the sandbox does not have."""
+def package_note(environment: Mapping[str, Any]) -> list[str]:
+    """A note on what is installed for the environment; whether it failed is told with a tool's result."""
     packages = environment.get("config", {}).get("packages", {})
     wanted = [f"{kind}: {', '.join(packages[kind])}" for kind in MANAGERS if packages.get(kind)]
     if not wanted:
         return []
     return [
-        f"This environment lists packages ({'; '.join(wanted)}). They are not installed: installing "
-        "packages is not available yet. Work with what the system has, or say what is missing."
+        f"Installed for this environment, beside what the system has: {'; '.join(wanted)}. Should that "
+        "have failed, the result of your first tool call says so."
     ]
 
 

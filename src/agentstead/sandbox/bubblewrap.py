@@ -25,10 +25,11 @@ from agentstead.sandbox.managers import PackageHosts
 from agentstead.sandbox.network import Egress, proxy_config
 from agentstead.sandbox.outputs import look, opened
 from agentstead.sandbox.probing import Look, examine
-from agentstead.sandbox.sandbox import Outcome, Output, Probe, SandboxSpec
+from agentstead.sandbox.sandbox import Mount, Outcome, Output, Probe, SandboxSpec
 from agentstead.sandbox.supervisor.journal import Journal
 from agentstead.sandbox.supervisor.outcomes import answer
 from agentstead.sandbox.supervisor.place import Place, sandbox_ids
+from agentstead.sandbox.supervisor.runner.packages import PACKAGES
 from agentstead.sandbox.uploads import holds_uploads, listed, put_in_place, take_away
 from agentstead.store.blobs import PIECE_BYTES, to_its_end
 
@@ -37,6 +38,8 @@ START_SECONDS = 20.0
 ATTEMPTS_MAX = 4
 """Supervisors tried for one call before the sandbox counts as lost."""
 RETRY_SECONDS = 0.02
+BUILD = "build-"
+"""Prefix of the sandboxes in which packages are installed; they belong to no session."""
 LATE_SECONDS = 10.0
 """How long the supervisor that another worker is starting may take to listen."""
 
@@ -70,7 +73,8 @@ class Bubblewrap:
         """Whether these sandboxes install into their image, as its root, and keep what they install."""
         self.egress = egress
         """How sandboxes reach the network; None: none of them does."""
-        self._env = dict(env or {})
+        self.env = dict(env or {})
+        """Variables of every sandbox."""
         self._clock = clock
         self._idle_seconds = idle_seconds
         self._managers = PackageHosts()
@@ -105,7 +109,13 @@ class Bubblewrap:
     ) -> Outcome:
         """Run one tool once, starting the sandbox first where needed."""
         place = Place(self.root, sandbox_id)
-        request = {"op": "call", "id": call_id, "tool": tool, "input": dict(arguments)}
+        request = {
+            "op": "call",
+            "id": call_id,
+            "tool": tool,
+            "input": dict(arguments),
+            "packages": spec.packages,
+        }
         if spec.uploads or holds_uploads(place):
             await asyncio.to_thread(put_in_place, place, spec.uploads)
         for _ in range(ATTEMPTS_MAX):
@@ -183,7 +193,12 @@ class Bubblewrap:
     async def reconcile(self, known: set[str]) -> list[str]:
         """Sandboxes on this host that belong to no session in `known`; the caller destroys them."""
         found = await asyncio.to_thread(lambda: set(sandbox_ids(self.root)))
-        return sorted(found - known)
+        return sorted(one for one in found - known if not one.startswith(BUILD))
+
+    async def builds(self) -> list[str]:
+        """Sandboxes on this host in which packages are installed, or were when somebody died."""
+        found = await asyncio.to_thread(lambda: list(sandbox_ids(self.root)))
+        return [one for one in found if one.startswith(BUILD)]
 
     async def close(self) -> None:
         """Nothing is held between calls; running sandboxes go on."""
@@ -250,8 +265,9 @@ class Bubblewrap:
             "sandbox_id": place.sandbox_id,
             "idle_seconds": self._idle_seconds,
             "limits": asdict(spec.limits),
-            "mounts": [asdict(mount) for mount in spec.mounts],
-            "env": {**system.env, **self._env, **spec.env},
+            "mounts": [asdict(mount) for mount in mounts_of(spec)],
+            "packages": spec.packages,
+            "env": {**system.env, **self.env, **spec.env},
             "network": await proxy_config(spec.network, self.egress, self._managers, hosts),
             **system.config,
             "layers": list(spec.layers),
@@ -298,6 +314,11 @@ class Bubblewrap:
                 kind="start",
             )
         return program, []
+
+
+def mounts_of(spec: SandboxSpec) -> list[Mount]:
+    """Everything that is bound into a sandbox."""
+    return [*spec.mounts, *([Mount(spec.packages, PACKAGES)] if spec.packages else [])]
 
 
 def _report(output: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import fcntl
 import os
 import signal
 import time
+from pathlib import Path
 
 from agentstead.errors import SandboxFault
 from agentstead.sandbox.supervisor import disk, limits, uids
@@ -31,6 +32,25 @@ def end(place: Place) -> None:
 def ended(place: Place) -> None:
     """Wait until its supervisor is gone, and kill it when it does not go; its files stay."""
     os.close(_taken(place))
+
+
+def take_workspace(place: Place, target: Path) -> None:
+    """Wait for the supervisor and every process of the sandbox, then move its workspace away.
+
+    Its files still belong to the sandbox's user.
+    """
+    lock = _taken(place)
+    try:
+        uid = place.meta().get("uid")
+        until = time.monotonic() + GRACE_SECONDS
+        # as a plain user the platform's own processes are that user's too: bubblewrap's end is all there is
+        while uid != os.geteuid() and uid in uids.running():
+            if time.monotonic() > until:
+                raise SandboxFault(f"The processes of {place.sandbox_id} do not end.", kind="lost")
+            time.sleep(POLL_SECONDS)
+        (place.files / "workspace").rename(target)
+    finally:
+        os.close(lock)
 
 
 def _taken(place: Place) -> int:

@@ -83,6 +83,9 @@ class SandboxSpec:
     """The id of the image that its programs come from; empty: the host's own."""
     layers: tuple[str, ...] = ()
     """Folders of the host with what was installed on top of that, the lowest first."""
+    packages: str = ""
+    """A folder of the host with the packages of the environment, e.g. a layer of `sandbox.packages`. A
+    sandbox that runs without them and is idle is started again with them."""
 
 
 @dataclass(frozen=True, slots=True)

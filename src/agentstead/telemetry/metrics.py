@@ -103,6 +103,15 @@ class Metrics:
         self.egress_bytes = self._counter(
             names.EGRESS_BYTES, "Bytes between sandboxes and the network.", "direction"
         )
+        self.package_builds = self._counter(
+            names.PACKAGE_BUILDS, "Builds of environments' packages.", "outcome"
+        )
+        self.package_build_seconds = Histogram(
+            names.PACKAGE_BUILD_SECONDS,
+            "Time of a build of packages.",
+            buckets=SECONDS_BUCKETS,
+            registry=self.registry,
+        )
         self.subscribers = self._gauge(names.SUBSCRIBERS, "Open event streams.")
         self.oldest_due = self._gauge(names.OLDEST_DUE, "Longest wait of a due session.")
         self.work_items = self._gauge(names.WORK_ITEMS, "Live work items.", "state")
@@ -142,6 +151,11 @@ class Metrics:
     def egress(self, decision: str, reason: str, count: int) -> None:
         """Count what sandboxes asked of the network."""
         self.egress_requests.labels(decision, reason).inc(count)
+
+    def packages_built(self, outcome: str, seconds: float) -> None:
+        """Count a build of packages."""
+        self.package_builds.labels(outcome).inc()
+        self.package_build_seconds.observe(seconds)
 
     def moved(self, sent: int, received: int) -> None:
         """Count bytes between sandboxes and the network."""

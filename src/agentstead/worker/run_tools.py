@@ -1,6 +1,7 @@
 """Run tool calls, and make sure that they have ended. Once-only execution is the sandbox's promise."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from agentstead.errors import Fault, SandboxFault, StoreFault
 from agentstead.harness.state import State
@@ -10,15 +11,18 @@ from agentstead.tools.tool import ToolCall
 from agentstead.wire.events.stored import Draft
 from agentstead.worker.limits import image_for, limits_for
 from agentstead.worker.network import network_for
+from agentstead.worker.packages import Installed, installed
 from agentstead.worker.world import World
 
 
 async def run_tool(world: World, state: State, call: Call) -> list[Draft]:
     """Run one call; its result. Whatever goes wrong with the tool is a result too."""
     tool = world.tools.get(call.name)
+    packages = Installed()
     if tool is None:
         outcome = Outcome.text(f"There is no tool named {call.name} here.", is_error=True)
     else:
+        packages = await installed(world, state, call.thread_id)
         try:
             outcome = await tool.run(
                 ToolCall(
@@ -33,6 +37,7 @@ async def run_tool(world: World, state: State, call: Call) -> list[Draft]:
                         network=network_for(state),
                         image=image_for(state),
                         env=await variables_for(world, state),
+                        packages=packages.layer,
                     ),
                 )
             )
@@ -42,13 +47,16 @@ async def run_tool(world: World, state: State, call: Call) -> list[Draft]:
             outcome = Outcome.text(explanation(fault), is_error=True)
         except Fault as fault:
             outcome = Outcome.text(explanation(fault), is_error=True)
-    fields = {
+    fields: dict[str, Any] = {
         "tool_use_id": call.id,
         "content": [dict(block) for block in outcome.content],
         "is_error": outcome.is_error,
     }
+    if packages.note:
+        fields["content"].append({"type": "text", "text": packages.note})
     primary = call.thread_id == state.primary_id
-    return [Draft("agent.tool_result", call.thread_id, fields, primary=primary)]
+    result = Draft("agent.tool_result", call.thread_id, fields, primary=primary)
+    return [*packages.troubles, result]
 
 
 async def uploads_for(world: World, state: State) -> tuple[Upload, ...]:

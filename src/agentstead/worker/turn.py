@@ -14,6 +14,7 @@ from agentstead.harness.state import State, fold, fold_all
 from agentstead.harness.steps import Record, Step, Wait
 from agentstead.log.log import Appended, Lease, Park
 from agentstead.wire.events.stored import Draft, Event, Pending
+from agentstead.worker import packages
 from agentstead.worker.derive import derive
 from agentstead.worker.load import load
 from agentstead.worker.stamp import Stamp
@@ -41,6 +42,7 @@ class Turn:
         if self.hopeless:
             self.state = evolve(self.state, attempts=self.state.attempts_max + 1)
         self.see(self.state.inbox)
+        packages.begin(self.world, self.state)
         outcomes: list[Draft] = []
         async with StepTasks(self.world, self.lease) as tasks:
             listener: asyncio.Task[int] | None = None

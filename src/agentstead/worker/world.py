@@ -209,6 +209,33 @@ class NoVariables:
 NO_VARIABLES = NoVariables()
 
 
+class SessionPackages(Protocol):
+    """The packages of environments (`sandbox.packages.building.Packages`)."""
+
+    def begin(self, config: Mapping[str, Any]) -> None:
+        """Have what an environment's `config` lists installed, for somebody who will need it soon."""
+        ...
+
+    async def layer(self, config: Mapping[str, Any], *, wait: bool = True) -> str:
+        """The folder with them; empty when there are none, or none yet and nobody waits. Raises
+        SandboxFault."""
+        ...
+
+
+class NoPackages:
+    """A world in which environments list none."""
+
+    def begin(self, _: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    async def layer(self, _: Mapping[str, Any], *, wait: bool = True) -> str:  # noqa: ARG002
+        """None."""
+        return ""
+
+
+NO_PACKAGES = NoPackages()
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """The worker's numbers, from the settings."""
@@ -247,3 +274,4 @@ class World:
     """Whether sandboxes have a network at all."""
     skills: SessionSkills = NO_SKILLS
     variables: SessionVariables = NO_VARIABLES
+    packages: SessionPackages = NO_PACKAGES

@@ -54,6 +54,7 @@ class Supervisor:
         self.place = place
         self.limits: dict[str, Any] = config["limits"]
         self.idle_seconds: float = config["idle_seconds"]
+        self.packages: str = config.get("packages", "")
         self.control = control
         self.journal = Journal(place.journal)
         self.watch = Watch(place, control, self.limits, launched.pid)
@@ -147,6 +148,11 @@ class Supervisor:
         record = self.journal.read(call_id)
         if record is not None:
             self.clients.reply(client, answer(record.state, record.outcome))
+            return
+        wanted = message.get("packages", "")
+        if wanted and wanted != self.packages and not self.calls:
+            # they came after us: whoever asks finds nobody here and starts us again, with them
+            self._stop()
             return
         self.place.renew()
         call = Call(call_id, message["tool"], message["input"], self._seconds(message), [client])

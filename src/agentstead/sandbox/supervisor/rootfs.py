@@ -286,4 +286,6 @@ def _add_runner(arguments: Arguments, runner: Path) -> None:
     arguments.data((runner.parent / "frames.py").read_bytes(), f"{LIBRARY}/{package}/frames.py")
     for file in sorted(runner.glob("*.py")):
         arguments.data(file.read_bytes(), f"{LIBRARY}/{package}/runner/{file.name}")
+    startup = (runner / "sitecustomize.py").read_bytes()
+    arguments.data(startup, f"{LIBRARY}/startup/sitecustomize.py")
     arguments.add("--remount-ro", LIBRARY)

@@ -22,7 +22,7 @@ class NoUserLeft(Exception):
 def take(registry: Path, sandbox_id: str) -> int:
     """A host user that no other sandbox of this registry has; `registry` remembers it."""
     registry.mkdir(mode=0o700, exist_ok=True)
-    busy = _running()
+    busy = running()
     for uid in _candidates(str(registry)):
         if uid in busy:
             continue
@@ -77,7 +77,8 @@ def _mapped() -> list[tuple[int, int]]:
     return spans
 
 
-def _running() -> set[int]:
+def running() -> set[int]:
+    """Every user that has a process on this host."""
     users = set()
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from agentstead.sandbox.supervisor.runner import processes
+from agentstead.sandbox.supervisor.runner import packages, processes
 
 OUT, STATUS = 198, 199
 """Descriptors of the shell that commands do not get: where output goes, where the status goes."""
@@ -237,6 +237,7 @@ def environment(extra: dict[str, Any]) -> dict[str, str]:
         "NPM_CONFIG_UPDATE_NOTIFIER": "false",
         "NODE_USE_ENV_PROXY": "1",
     }
+    env.update(packages.variables(env["PATH"]))
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         env[name] = env[name.lower()] = proxy
     for bundle in filter(os.path.exists, BUNDLES):

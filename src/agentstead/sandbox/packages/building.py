@@ -1,0 +1,157 @@
+"""Has the packages of environments ready for sandboxes: builds a layer where there is none.
+
+Of one layer there is at most one build on this host, whoever wants it; the others wait and use it. A
+layer is there whole or not at all, whatever dies when. A failure is remembered for a short while, so
+that the calls of a turn do not each build in vain, and forgotten, so that a later one does.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agentstead.clock import Clock
+from agentstead.errors import SandboxFault
+from agentstead.sandbox.bubblewrap import BUILD
+from agentstead.sandbox.packages.layers import TREE, Layers
+from agentstead.sandbox.packages.recipe import Recipe, wanted
+from agentstead.sandbox.packages.workshop import Bounds, PackagesFault, Workshop
+from agentstead.telemetry import logs
+from agentstead.telemetry.metrics import Metrics
+
+POLL_SECONDS = 0.2
+"""Between two looks whether another process has finished."""
+
+NEEDS_IMAGE = (
+    "It needs a root file system of the platform's own, which its operator makes with "
+    "`agentstead image build`; pip and npm need none."
+)
+
+log = logs.get("packages")
+
+
+class Packages:
+    """The packages of this process's sandboxes."""
+
+    def __init__(self, layers: Layers, workshop: Workshop, clock: Clock, metrics: Metrics) -> None:
+        self.layers = layers
+        self.workshop = workshop
+        self.clock = clock
+        self.metrics = metrics
+        self.bounds: Bounds = workshop.bounds
+        self._builds: dict[str, asyncio.Task[Path]] = {}
+        self._early: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(self.bounds.builds_max)
+
+    async def layer(self, config: Mapping[str, Any], *, wait: bool = True) -> str:
+        """The folder with what an environment's `config` lists; empty where it lists nothing.
+
+        Builds it where it is not there; without `wait` the answer is then empty. A build goes on when
+        the caller is cancelled. Raises SandboxFault with the installer's last lines.
+        """
+        recipe = await self._recipe(config)
+        if recipe is None:
+            return ""
+        key = recipe.key
+        tree = await asyncio.to_thread(self.layers.tree, key)
+        if tree is not None:
+            return str(tree)
+        if not wait:
+            return ""
+        task = self._builds.get(key)
+        if task is None:
+            task = self._builds[key] = asyncio.create_task(self._made(recipe), name=f"layer {key}")
+            task.add_done_callback(lambda done: self._over(key, done))
+        return str(await asyncio.shield(task))
+
+    def begin(self, config: Mapping[str, Any]) -> None:
+        """Have it built, for somebody who will need it soon; nobody hears of a failure here."""
+        if not wanted(config):
+            return
+        task = asyncio.create_task(self._begin(config), name="packages, early")
+        self._early.add(task)
+        task.add_done_callback(self._early.discard)
+
+    async def close(self) -> None:
+        """End what is being built here."""
+        tasks = [*self._early, *self._builds.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def sweep(self) -> None:
+        """Delete what builds have left behind that died, and that nobody has taken up again."""
+        for sandbox_id in await self.workshop.sandbox.builds():
+            key = sandbox_id.removeprefix(BUILD)
+            lock = self.layers.lock(key)
+            if lock is None:
+                continue
+            try:
+                await self.workshop.sandbox.destroy(sandbox_id)
+                await asyncio.to_thread(self.layers.clear, key)
+                log.info("half-built packages deleted", layer=key)
+            finally:
+                os.close(lock)
+
+    async def _begin(self, config: Mapping[str, Any]) -> None:
+        try:
+            await self.layer(config)
+        except SandboxFault:
+            return  # the call that needs them is told
+
+    async def _recipe(self, config: Mapping[str, Any]) -> Recipe | None:
+        packages = wanted(config)
+        for manager in packages:
+            if manager not in self.workshop.managers:
+                raise PackagesFault(f"{manager} cannot install here. {NEEDS_IMAGE}")
+        if not packages:
+            return None
+        return Recipe(packages, await self.workshop.base(packages), self.workshop.env)
+
+    def _over(self, key: str, task: "asyncio.Task[Path]") -> None:
+        del self._builds[key]
+        if not task.cancelled():
+            task.exception()  # whoever waits is told; nobody may be left to wait
+
+    async def _made(self, recipe: Recipe) -> Path:
+        """The layer, built here or by whoever was first."""
+        key = recipe.key
+        while (lock := self.layers.lock(key)) is None:
+            await self.clock.sleep(POLL_SECONDS)
+        try:
+            tree = self.layers.tree(key)
+            if tree is not None:
+                return tree
+            failure = self.layers.failure(key)
+            if failure and self.clock.now() - failure.at < self.bounds.retry_seconds:
+                raise PackagesFault(failure.words)
+            async with self._room:
+                return await self._build(recipe)
+        finally:
+            os.close(lock)
+
+    async def _build(self, recipe: Recipe) -> Path:
+        key, packages = recipe.key, {name: list(each) for name, each in recipe.packages.items()}
+        begun, since = self.clock.monotonic(), self.clock.now()
+        log.info("packages are being installed", layer=key, packages=recipe.words)
+        draft = await asyncio.to_thread(self.layers.draft, key)
+        try:
+            await self.workshop.install(
+                recipe, draft, lambda words: self.layers.begun(key, packages, since, words)
+            )
+            layer = await asyncio.to_thread(self.layers.publish, key, packages, self.clock.now())
+        except (SandboxFault, OSError, ValueError) as fault:
+            words = str(fault)
+            self.layers.failed(key, packages, self.clock.now(), words)
+            self._note("failed", begun)
+            log.warning("packages could not be installed", layer=key, error=words)
+            raise PackagesFault(words) from fault
+        finally:
+            await asyncio.to_thread(self.layers.clear, key)
+        self._note("ok", begun)
+        log.info("packages are installed", layer=key, size_bytes=layer.size_bytes)
+        return self.layers.root / key / TREE
+
+    def _note(self, outcome: str, begun: float) -> None:
+        self.metrics.packages_built(outcome, self.clock.monotonic() - begun)

@@ -1,0 +1,176 @@
+"""Installs packages for the root file system that sandboxes have by default: in a sandbox like any other,
+whose only ways out are the hosts of the package managers.
+
+What an installer runs is as foreign as what an agent runs, so it is kept in the same way: a host user
+of its own, the same limits, the same isolation. Its workspace is where the packages will be, so paths
+that an installer writes down hold. It survives the process that waits for it: the next one attaches.
+"""
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from agentstead.clock import Clock
+from agentstead.errors import SandboxFault
+from agentstead.sandbox import ending, link
+from agentstead.sandbox.bubblewrap import BUILD, Bubblewrap
+from agentstead.sandbox.managers import SYSTEM_PATH, hosts_in
+from agentstead.sandbox.packages.layers import TREE
+from agentstead.sandbox.packages.recipe import (
+    MISSING,
+    NEEDED,
+    Recipe,
+    Step,
+    index_variables,
+    last_words,
+    steps,
+)
+from agentstead.sandbox.sandbox import Limits, Mount, Network, SandboxSpec
+from agentstead.sandbox.supervisor.place import Place
+from agentstead.sandbox.supervisor.runner.packages import PACKAGES
+
+HOME = "/tmp"  # noqa: S108 - inside, where it is the build's own
+ASK_SECONDS = 15.0
+ATTEMPTS_MAX = 2
+"""A build whose supervisor died is begun anew, once."""
+PYTHON_SAYS = "import sys, sysconfig; print(sys.version, sysconfig.get_platform())"
+VERSIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "npm": {"node": ("node", "--version"), "npm": ("npm", "--version")},
+    "pip": {
+        "python": ("python3", "-c", PYTHON_SAYS),
+        "pip": ("python3", "-I", "-m", "pip", "--version"),
+    },
+}
+"""Manager → what of this host its packages depend on, and how to ask for its version."""
+
+
+class PackagesFault(SandboxFault):
+    """The packages of an environment cannot be installed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, kind="packages")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a build may use."""
+
+    seconds: float = 900.0
+    """For all of it."""
+    disk_bytes: int = 4 << 30
+    memory_bytes: int = 2 << 30
+    builds_max: int = 2
+    """At once in one process."""
+    retry_seconds: float = 60.0
+    """So long a failure is remembered; whoever comes later tries again."""
+
+
+class Workshop:
+    """Builds for the default root file system of this host."""
+
+    managers: tuple[str, ...] = tuple(NEEDED)
+
+    def __init__(self, sandbox: Bubblewrap, bounds: Bounds, limits: Limits, clock: Clock) -> None:
+        self.sandbox = sandbox
+        self.bounds = bounds
+        self.clock = clock
+        self._limits = replace(
+            limits,
+            memory_bytes=bounds.memory_bytes,
+            disk_bytes=bounds.disk_bytes,
+            call_seconds_max=bounds.seconds,
+        )
+        self._versions: dict[str, dict[str, str]] = {}
+
+    async def base(self, managers: Iterable[str]) -> dict[str, str]:
+        """What the packages of these managers depend on, with its version; asked for once."""
+        for manager in managers:
+            if manager not in self._versions:
+                asked = VERSIONS[manager]
+                said = await asyncio.gather(*(_said(words) for words in asked.values()))
+                self._versions[manager] = dict(zip(asked, said, strict=True))
+        return {name: text for one in managers for name, text in self._versions[one].items()}
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The variables that say where packages come from."""
+        return index_variables(self.sandbox.env)
+
+    async def install(self, recipe: Recipe, draft: Path, tell: Callable[[str], None]) -> None:
+        """Leave the packages in `draft`/tree. Raises PackagesFault, SandboxFault."""
+        if self.sandbox.egress is None:
+            raise PackagesFault("Sandboxes have no network here, so nothing can be installed.")
+        sandbox_id = f"{BUILD}{recipe.key}"
+        until = self.clock.monotonic() + self.bounds.seconds
+        try:
+            for attempt in range(ATTEMPTS_MAX):
+                try:
+                    for step in steps(recipe.packages):
+                        tell(step.manager)
+                        await self._run(sandbox_id, step, until)
+                    break
+                except SandboxFault as fault:
+                    if fault.kind not in ("unknown", "lost") or attempt + 1 == ATTEMPTS_MAX:
+                        raise
+                    await self.sandbox.destroy(sandbox_id)
+            place = Place(self.sandbox.root, sandbox_id)
+            await link.ask(place.path, {"op": "stop"})
+            await asyncio.to_thread(ending.take_workspace, place, draft / TREE)
+        finally:
+            await self.sandbox.destroy(sandbox_id)
+
+    async def _run(self, sandbox_id: str, step: Step, until: float) -> None:
+        left = until - self.clock.monotonic()
+        if left <= 0:
+            raise PackagesFault(f"{step.manager}: no time was left for it.")
+        arguments = {"command": step.command, "timeout_ms": max(1, int(left * 1000))}
+        outcome = await self.sandbox.call(
+            sandbox_id, self._spec(sandbox_id), step.manager, "bash", arguments
+        )
+        if not outcome.is_error:
+            return
+        output = "\n".join(str(block.get("text", "")) for block in outcome.content)
+        if output.rstrip().endswith(f"[exit code {MISSING}]"):
+            raise PackagesFault(
+                f"There is no {step.manager} on this platform; its operator can install the system's"
+                f" package {NEEDED[step.manager]}."
+            )
+        listed = ", ".join(step.packages)
+        raise PackagesFault(f"{step.manager} could not install {listed}:\n{last_words(output)}")
+
+    def _spec(self, sandbox_id: str) -> SandboxSpec:
+        workspace = Place(self.sandbox.root, sandbox_id).files / "workspace"
+        return SandboxSpec(
+            limits=self._limits,
+            mounts=(Mount(str(workspace), PACKAGES, read_only=False),),
+            env={"HOME": HOME},
+            network=Network("limited", hosts_in(self.env.values()), package_managers=True),
+        )
+
+
+async def _said(words: tuple[str, ...]) -> str:
+    """What a program of this host answers; sandboxes have the same one."""
+    program = shutil.which(words[0], path=SYSTEM_PATH)
+    if program is None:
+        return "missing"
+    process = await asyncio.create_subprocess_exec(
+        program,
+        *words[1:],
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        cwd="/",
+        env={"PATH": SYSTEM_PATH},
+    )
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        return "silent"
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return output.decode("utf-8", "replace").strip()

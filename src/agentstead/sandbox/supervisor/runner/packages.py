@@ -1,0 +1,25 @@
+"""Where the packages of an environment are in its sandboxes, and how programs find them."""
+
+from __future__ import annotations
+
+import os
+
+PACKAGES = "/opt/packages"
+PYTHON_PACKAGES, NODE_PACKAGES = f"{PACKAGES}/python", f"{PACKAGES}/node"
+STARTUP = "/run/agentstead/startup"
+"""What every Python reads as it starts (`sitecustomize.py`)."""
+
+
+def variables(path: str) -> dict[str, str]:
+    """The variables of tools' processes, where there are packages; `path`: the PATH without them.
+
+    What the agent installs itself, which comes first on it, goes before them, and the system after.
+    """
+    if not os.path.isdir(PACKAGES):
+        return {}
+    own, _, system = path.partition(":")
+    return {
+        "PATH": f"{own}:{PYTHON_PACKAGES}/bin:{NODE_PACKAGES}/bin:{system}",
+        "PYTHONPATH": STARTUP,
+        "NODE_PATH": f"{NODE_PACKAGES}/lib/node_modules",
+    }
