@@ -78,6 +78,10 @@ WRONG: list[tuple[Any, str | None, str]] = [
     ({"name": "e", "metadata": []}, "invalid_metadata", "metadata: Input should be"),
     ({"name": "e", "config": {"type": "cloud", "networking": {"type": "limited"},
       "packages": {"pip": ["pytest"]}}}, None, "config.packages.pip"),
+    ({"name": "e", "config": {"type": "cloud", "packages": {"apt": ["jq"], "pip": ["a"]}}}, None,
+     "config.packages.apt: apt cannot install on this server."),
+    ({"name": "e", "config": {"type": "cloud", "packages": {"pip": ["--index-url=x"]}}}, None,
+     "config.packages.pip.0: Must be the name of a package"),
     ({"name": "e", "config": {"type": "cloud", "networking": {"type": "limited",
       "allowed_hosts": ["http://x"]}}}, None, "config.networking.allowed_hosts.0"),
 ]  # fmt: skip

@@ -180,13 +180,13 @@ def test_every_start_of_a_conversation_is_written_alike_step_by_step():
         assert roles == [("user", "assistant")[place % 2] for place in range(len(roles))]
 
 
-def test_the_model_is_told_of_packages_that_are_not_there() -> None:
+def test_the_model_is_told_of_the_packages_of_its_environment() -> None:
     wanted = {"config": {"type": "cloud", "packages": {"type": "packages", "pip": ["pandas"]}}}
-    (note,) = context.missing_packages(wanted)
+    (note,) = context.package_note(wanted)
     assert "pip: pandas" in note
-    assert "not installed" in note
-    assert context.missing_packages({"config": {"packages": {"type": "packages", "pip": []}}}) == []
-    assert context.missing_packages({}) == []
+    assert note.startswith("Installed for this environment")
+    assert context.package_note({"config": {"packages": {"type": "packages", "pip": []}}}) == []
+    assert context.package_note({}) == []
 
 
 SERVER_TOOL = {"name": "mcp__docs__look", "description": "d", "input_schema": {"type": "object"}}

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -29,6 +29,7 @@ async def real_sandboxes(
     idle_seconds: float = 60.0,
     egress: Egress | None = None,
     images: Images | None = None,
+    env: Mapping[str, str] | None = None,
     *,
     installing: bool = False,
 ) -> AsyncIterator[Bubblewrap]:
@@ -41,6 +42,7 @@ async def real_sandboxes(
         egress=egress,
         images=images,
         installing=installing,
+        env=env,
     )
     try:
         yield sandboxes

@@ -47,7 +47,7 @@ from agentstead.worker.files import StoredFiles
 from agentstead.worker.handing_over import HandingOver, Most
 from agentstead.worker.loop import Worker
 from agentstead.worker.skills import StoredSkills
-from agentstead.worker.world import Pace, World
+from agentstead.worker.world import NO_PACKAGES, Pace, SessionPackages, World
 from tests.support.described import hold
 
 MODEL = "scripted-test"
@@ -122,6 +122,7 @@ async def serving(
     workers: int = 0,
     script: Mapping[str, Any] | None = None,
     sandbox: Sandbox | None = None,
+    packages: SessionPackages = NO_PACKAGES,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """A server on a free port of the loopback."""
@@ -173,6 +174,7 @@ async def serving(
         judge_model=config.judge_model,
         skills=StoredSkills(database, blobs, folder / "skills"),
         variables=variables,
+        packages=packages,
     )
     services = Services(database, log, catalogue, config, clock, ids, seal, http, blobs)
     try:

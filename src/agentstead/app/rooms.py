@@ -18,6 +18,7 @@ from agentstead.providers.catalogue import Catalogue
 from agentstead.resources.vaults.oauth import Oauth
 from agentstead.resources.vaults.tokens import VaultTokens
 from agentstead.resources.vaults.variables import VaultVariables
+from agentstead.sandbox.bubblewrap import Bubblewrap
 from agentstead.sandbox.packages.building import Packages
 from agentstead.sandbox.packages.layers import Layers
 from agentstead.sandbox.packages.workshop import Bounds as BuildBounds
@@ -33,7 +34,7 @@ from agentstead.tools.mcp.servers import McpServers
 from agentstead.worker.files import StoredFiles
 from agentstead.worker.handing_over import HandingOver, Most
 from agentstead.worker.skills import StoredSkills
-from agentstead.worker.world import Pace, World
+from agentstead.worker.world import NO_PACKAGES, Pace, World
 
 BLOBS, SKILLS = "blobs", "skills"
 """Folders of the data directory."""
@@ -57,7 +58,7 @@ class Rooms:
     http: httpx2.AsyncClient
     servers: McpServers
     variables: VaultVariables
-    packages: Packages
+    packages: Packages | None
 
     def world(self) -> World:
         """What a worker sees of them."""
@@ -77,7 +78,7 @@ class Rooms:
             judge_model=self.settings.judge_model,
             networked=self.sandbox.networked,
             variables=self.variables,
-            packages=self.packages,
+            packages=self.packages or NO_PACKAGES,
         )
 
     def new_owner(self) -> str:
@@ -135,7 +136,8 @@ async def open_rooms(
                 packages,
             )
     finally:
-        await packages.close()
+        if packages is not None:
+            await packages.close()
         await servers.aclose()
         await http.aclose()
         await files.close()
@@ -145,9 +147,11 @@ async def open_rooms(
 
 
 def packages_of(
-    settings: Settings, sandbox: Bubblewrap, clock: Clock, metrics: Metrics
-) -> Packages:
-    """What installs the packages of environments."""
+    settings: Settings, sandbox: Hands, clock: Clock, metrics: Metrics
+) -> Packages | None:
+    """What installs the packages of environments; None: sandboxes on an engine get none."""
+    if not isinstance(sandbox, Bubblewrap):
+        return None
     bounds = BuildBounds(
         seconds=settings.packages_build_seconds,
         disk_bytes=settings.packages_disk_bytes,
@@ -156,7 +160,7 @@ def packages_of(
         retry_seconds=settings.packages_retry_seconds,
     )
     workshop = Workshop(sandbox, bounds, limits_of(settings), clock)
-    return Packages(Layers(settings.data_dir / LAYERS), workshop, clock, metrics)
+    return Packages(Layers.of(settings), workshop, clock, metrics)
 
 
 def outgoing_client(settings: Settings) -> httpx2.AsyncClient:

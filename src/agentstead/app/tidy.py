@@ -67,6 +67,8 @@ async def tidy_files(rooms: Rooms, *, thoroughly: bool) -> None:
 
 async def tidy_packages(rooms: Rooms) -> None:
     """Delete what is left of builds of packages whose process died."""
+    if rooms.packages is None:
+        return
     try:
         await rooms.packages.sweep()
     except (Fault, OSError) as fault:

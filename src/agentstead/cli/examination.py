@@ -28,7 +28,6 @@ from agentstead.store.pool import Database
 
 NOT_YET = (
     "web_fetch and web_search: accepted in an agent's tools, not offered to the model",
-    "packages of an environment: kept, not installed; the model is told",
     "compaction: a conversation that no longer fits the model ends its turn",
 )
 """What is accepted on the wire and does not do its work in this version."""

@@ -9,6 +9,7 @@ from agentstead.errors import Invalid
 from agentstead.ids import ENVIRONMENT
 from agentstead.resources.listing import newest_first
 from agentstead.sandbox.images.images import Images, NoSuchImage
+from agentstead.sandbox.packages.recipe import BESIDE_A_SYSTEM, NEEDS_IMAGE, wanted
 from agentstead.store.table import Filter, Row, Table
 from agentstead.wire import environment as wire
 from agentstead.wire import extension
@@ -36,11 +37,13 @@ END_KEYS = """
 async def create(call: Call, body: EnvironmentCreate) -> Mapping[str, Any]:
     """Create an environment."""
     check_scope(body.scope)
+    config = wire.merged(None, body.config)
+    check_packages(call, config)
     values = {
         "id": call.services.ids.new(ENVIRONMENT),
         "name": body.name,
         "description": body.description,
-        "config": wire.merged(None, body.config),
+        "config": config,
         "metadata": patch_metadata({}, body.metadata, empty_deletes=True, code=BAD_METADATA),
         "scope": "organization",
         "agentstead": extension.merged(None, body.agentstead, maxima(call)),
@@ -84,6 +87,8 @@ async def update(call: Call, environment_id: str, body: EnvironmentUpdate) -> Ma
             )
         values = changed(row, body, maxima(call))
         check_own(values)
+        if values["config"] != row["config"]:
+            check_packages(call, values["config"])
         if any(values[name] != row[name] for name in values):
             await environments.update(write, environment_id, values)
         return wire.answer(await environments.retrieve(tx, call.workspace_id, environment_id))
@@ -161,6 +166,23 @@ async def image_id(call: Call, given: str | None, path: str) -> str:
         return await asyncio.to_thread(Images.of(call.services.settings).resolve, given)
     except NoSuchImage as error:
         raise Invalid(f"{path}: {error.message}") from None
+
+
+def check_packages(call: Call, config: Mapping[str, Any]) -> None:
+    """What cannot be installed is refused here, and not found out by a session."""
+    for manager in wanted(config):
+        where = f"config.packages.{manager}"
+        if call.services.settings.sandbox != "bubblewrap":
+            raise Invalid(
+                f"{where}: Packages cannot be installed: sandboxes on {call.services.settings.sandbox} "
+                "have what the engine's image brings."
+            )
+        if call.services.settings.sandbox_network == "none":
+            raise Invalid(
+                f"{where}: Packages cannot be installed: sandboxes have no network on this server."
+            )
+        if manager not in BESIDE_A_SYSTEM:
+            raise Invalid(f"{where}: {manager} cannot install on this server. {NEEDS_IMAGE}")
 
 
 def maxima(call: Call) -> Mapping[str, float]:

@@ -75,7 +75,7 @@ class Bubblewrap:
         """How sandboxes reach the network; None: none of them does."""
         self.env = dict(env or {})
         """Variables of every sandbox."""
-        self._clock = clock
+        self.clock = clock
         self._idle_seconds = idle_seconds
         self._managers = PackageHosts()
         self._starting: dict[str, asyncio.Task[None]] = {}
@@ -250,11 +250,11 @@ class Bubblewrap:
             await self._wait_for_other(place)
 
     async def _wait_for_other(self, place: Place) -> None:
-        until = self._clock.monotonic() + LATE_SECONDS
+        until = self.clock.monotonic() + LATE_SECONDS
         while not await link.ask(place.path, {"op": "status"}):
-            if self._clock.monotonic() > until or not place.supervised():
+            if self.clock.monotonic() > until or not place.supervised():
                 return  # it failed to start, so we are next
-            await self._clock.sleep(RETRY_SECONDS)
+            await self.clock.sleep(RETRY_SECONDS)
 
     async def _spawn(self, place: Place, spec: SandboxSpec) -> dict[str, Any]:
         program, libraries = self._program()

@@ -49,8 +49,12 @@ REQUIREMENTS = {
     ),
     "packages": Requirement(
         "clients rule 24",
-        "Packages are installed before the first tool call.",
+        "Packages are installed once, in the background, before the first tool call runs; the model does not wait.",
         CLIENTS,
-        gap="Kept and echoed, not installed; the model and `/why` say so.",
+    ),
+    "packages-fail": Requirement(
+        "clients rule 24",
+        "Packages that cannot be installed are told with the installer's last lines, and end nothing.",
+        CLIENTS,
     ),
 }

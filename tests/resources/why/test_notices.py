@@ -3,7 +3,7 @@
 from typing import Any
 
 from agentstead.resources.why.facts import Facts
-from agentstead.resources.why.notices import not_installed, not_offered, noticed, unreachable
+from agentstead.resources.why.notices import not_offered, noticed, unreachable
 from agentstead.wire.events.stored import Pending
 from tests.resources.why.test_reasons import HELD, NOW, row
 
@@ -80,11 +80,3 @@ def test_servers_that_could_not_be_reached_in_the_latest_turn_are_named() -> Non
         {**named[0], "name": "old"}
     ]
     assert unreachable(Facts(row("running", **HELD), NOW, tail[3:])) == []
-
-
-def test_packages_that_are_not_installed_are_named() -> None:
-    config = {"type": "cloud", "packages": {"type": "packages", "apt": [], "pip": ["pandas"]}}
-    (entry,) = not_installed(config)
-    assert entry["name"] == "pip:pandas"
-    assert "not available yet" in entry["reason"]
-    assert not_installed({"type": "self_hosted"}) == []

@@ -12,6 +12,7 @@ from agentstead.api.router import Call
 from agentstead.clock import from_rfc3339, rfc3339
 from agentstead.log.census import live_workers
 from agentstead.log.log import SessionRow
+from agentstead.resources.why.packages import PackageFacts, gather_packages
 from agentstead.resources.why.work import WorkFacts, gather_work
 from agentstead.wire.events.stored import Pending
 
@@ -46,6 +47,8 @@ class Facts:
     """Owners of the workers that are alive."""
     work: WorkFacts | None = None
     """Its place in the work queue, on a self-hosted environment."""
+    packages: PackageFacts | None = None
+    """Packages of its environment that are not there."""
 
     @property
     def held(self) -> bool:
@@ -105,6 +108,7 @@ async def gather(call: Call, session_id: str) -> Facts:
         queued=queued[:QUEUED_MAX],
         workers=await live_workers(call.services.database),
         work=await gather_work(call, row),
+        packages=await gather_packages(call, row),
     )
 
 

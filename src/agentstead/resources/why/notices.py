@@ -93,12 +93,19 @@ def budget_used_up(facts: Facts) -> Iterator[Notice]:
         }
 
 
+def packages_on_the_way(facts: Facts) -> Iterator[Notice]:
+    """A build that goes on."""
+    if facts.packages is not None and facts.packages.manager and facts.row.status != "terminated":
+        yield facts.packages.notice()
+
+
 NOTICES: tuple[Callable[[Facts], Iterator[Notice]], ...] = (
     queued_input,
     workers_lost,
     owner_gone,
     work_queue,
     budget_used_up,
+    packages_on_the_way,
 )
 """All that apply, in this order."""
 
@@ -114,7 +121,8 @@ def noticed(facts: Facts) -> list[Notice]:
 def offer(facts: Facts) -> list[dict[str, str]]:
     """Tools, servers and packages that are named and not there, with the reason."""
     tools = not_offered(facts.row.agent["tools"])
-    return [*tools, *unreachable(facts), *not_installed(facts.row.environment.get("config", {}))]
+    packages = facts.packages.missing() if facts.packages is not None else []
+    return [*tools, *unreachable(facts), *packages]
 
 
 def not_offered(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -141,14 +149,3 @@ def unreachable(facts: Facts) -> list[dict[str, str]]:
         if name := error.get("mcp_server_name"):
             found.setdefault(name, {"name": name, "reason": error["message"]})
     return list(found.values())
-
-
-def not_installed(config: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Packages that the environment lists and the sandbox does not have."""
-    reason = "Installing packages is not available yet in this version; the model is told so."
-    return [
-        {"name": f"{kind}:{name}", "reason": reason}
-        for kind, names in config.get("packages", {}).items()
-        if kind != "type"
-        for name in names
-    ]

@@ -15,18 +15,15 @@ from agentstead.clock import Clock
 from agentstead.errors import SandboxFault
 from agentstead.sandbox.bubblewrap import BUILD
 from agentstead.sandbox.packages.layers import TREE, Layers
-from agentstead.sandbox.packages.recipe import Recipe, wanted
+from agentstead.sandbox.packages.recipe import NEEDS_IMAGE, Recipe, wanted
 from agentstead.sandbox.packages.workshop import Bounds, PackagesFault, Workshop
 from agentstead.telemetry import logs
 from agentstead.telemetry.metrics import Metrics
 
+FAILURE_SECONDS = 86_400.0
+"""For so long people can see why packages are missing."""
 POLL_SECONDS = 0.2
 """Between two looks whether another process has finished."""
-
-NEEDS_IMAGE = (
-    "It needs a root file system of the platform's own, which its operator makes with "
-    "`agentstead image build`; pip and npm need none."
-)
 
 log = logs.get("packages")
 
@@ -93,6 +90,9 @@ class Packages:
                 log.info("half-built packages deleted", layer=key)
             finally:
                 os.close(lock)
+        for failure in await asyncio.to_thread(lambda: list(self.layers.failures())):
+            if self.clock.now() - failure.at > FAILURE_SECONDS:
+                self.layers.forget_failure(failure.key)
 
     async def _begin(self, config: Mapping[str, Any]) -> None:
         try:

@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from agentstead.sandbox.supervisor import disk
+from agentstead.settings import Settings
 
+FOLDER = "layers"
+"""Of the data directory."""
 DRAFT, GONE, LOCK, NOW, FAILED = ".new-", ".gone-", ".lock-", ".now-", ".failed-"
 TREE, ABOUT = "tree", "layer.json"
 DEPTH_MAX = 200
@@ -53,6 +56,11 @@ class Layers:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
+
+    @staticmethod
+    def of(settings: Settings) -> "Layers":
+        """Those of the data directory."""
+        return Layers(settings.data_dir / FOLDER)
 
     def tree(self, key: str) -> Path | None:
         """The files of a layer that is there, which is in use from now on."""
@@ -146,7 +154,7 @@ class Layers:
         return read(self.root / f"{FAILED}{key}", key)
 
     def forget_failure(self, key: str) -> None:
-        """It is there now."""
+        """It is there now, or nobody cares any more."""
         (self.root / f"{FAILED}{key}").unlink(missing_ok=True)
 
     def building(self) -> Iterator[Note]:

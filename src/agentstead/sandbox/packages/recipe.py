@@ -97,12 +97,17 @@ COMMANDS = {
         "--loglevel=error -- {packages}"
     ),
     "pip": (
-        f"python3 -m pip --version >/dev/null 2>&1 || exit {MISSING}; "
+        f"python3 -c 'import pip' 2>/dev/null || exit {MISSING}; "
         f"python3 -m pip install --target {PYTHON_PACKAGES} --no-input --no-cache-dir --progress-bar off "
         "--no-warn-script-location -- {packages}"
     ),
 }
 """What each manager that can install beside a system is told; others need a system of their own."""
+BESIDE_A_SYSTEM = tuple(COMMANDS)
+NEEDS_IMAGE = (
+    "It needs a root file system of the platform's own, which its operator makes with "
+    "`agentstead image build`; pip and npm need none."
+)
 NEEDED = {"npm": "npm", "pip": "python3-pip"}
 """The Debian package that brings a manager."""
 

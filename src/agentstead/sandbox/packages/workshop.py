@@ -19,6 +19,7 @@ from agentstead.sandbox.bubblewrap import BUILD, Bubblewrap
 from agentstead.sandbox.managers import SYSTEM_PATH, hosts_in
 from agentstead.sandbox.packages.layers import TREE
 from agentstead.sandbox.packages.recipe import (
+    BESIDE_A_SYSTEM,
     MISSING,
     NEEDED,
     Recipe,
@@ -35,13 +36,15 @@ HOME = "/tmp"  # noqa: S108 - inside, where it is the build's own
 ASK_SECONDS = 15.0
 ATTEMPTS_MAX = 2
 """A build whose supervisor died is begun anew, once."""
-PYTHON_SAYS = "import sys, sysconfig; print(sys.version, sysconfig.get_platform())"
+PIP_SAYS = """
+import sys, sysconfig
+print(sys.version, sysconfig.get_platform())
+import pip
+print(pip.__version__)
+"""
 VERSIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "npm": {"node": ("node", "--version"), "npm": ("npm", "--version")},
-    "pip": {
-        "python": ("python3", "-c", PYTHON_SAYS),
-        "pip": ("python3", "-I", "-m", "pip", "--version"),
-    },
+    "pip": {"python": ("python3", "-I", "-c", PIP_SAYS)},
 }
 """Manager → what of this host its packages depend on, and how to ask for its version."""
 
@@ -70,7 +73,7 @@ class Bounds:
 class Workshop:
     """Builds for the default root file system of this host."""
 
-    managers: tuple[str, ...] = tuple(NEEDED)
+    managers = BESIDE_A_SYSTEM
 
     def __init__(self, sandbox: Bubblewrap, bounds: Bounds, limits: Limits, clock: Clock) -> None:
         self.sandbox = sandbox

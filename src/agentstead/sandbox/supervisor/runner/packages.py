@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-PACKAGES = "/opt/packages"
+PACKAGES = "/mnt/packages"
 PYTHON_PACKAGES, NODE_PACKAGES = f"{PACKAGES}/python", f"{PACKAGES}/node"
 STARTUP = "/run/agentstead/startup"
 """What every Python reads as it starts (`sitecustomize.py`)."""

@@ -10,7 +10,7 @@ import sys
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
 
-FOLDER = "/opt/packages/python"
+FOLDER = "/mnt/packages/python"
 
 
 def add_packages() -> None:
