@@ -144,8 +144,8 @@ class Settings(BaseSettings):
     """Wait before a session is offered again; five times as long each time."""
 
     # where sandboxes run
-    sandbox: Literal["bubblewrap", "docker"] = "bubblewrap"
-    """bubblewrap: on this host | docker: containers of an engine that speaks Docker's API."""
+    sandbox: Literal["bubblewrap", "docker", "kubernetes"] = "bubblewrap"
+    """bubblewrap: on this host | docker: containers of an engine that speaks Docker's API | kubernetes: pods."""
     docker_host: str = "unix:///var/run/docker.sock"
     """The engine: `unix:///path`, `tcp://host:port`, `https://host:port`."""
     docker_certificates: Path | None = None
@@ -153,7 +153,13 @@ class Settings(BaseSettings):
     container_image: str = "python:3.13"
     """The image of sandboxes; python3 3.11 or newer and bash must be in it. An engine that lacks it gets it."""
     container_runtime: str = ""
-    """The engine's runtime for sandboxes, e.g. `runsc` (gVisor); empty: its default."""
+    """Docker's runtime or Kubernetes' RuntimeClass of sandboxes, e.g. `runsc`, `gvisor`; empty: the default."""
+    kubernetes_namespace: str = "agentstead-sandboxes"
+    """Where pods of sandboxes are made; it is for nothing else."""
+    kubernetes_context: str = ""
+    """Of the kubeconfig; empty: the server's own cluster where it runs in one, else the current context."""
+    kubernetes_sandbox_resource: bool = False
+    """Make `Sandbox` resources of agents.x-k8s.io (agent-sandbox) instead of pods."""
     container_owner: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9-]{0,30})?$")] = ""
     """What tells this platform's sandboxes from others' on one engine; empty: made of its database."""
     container_start_seconds: float = Field(180.0, gt=0)

@@ -54,7 +54,7 @@ def begun_in(sandbox: Callable[[], Sandbox]) -> Callable[[str], Awaitable[int]]:
     return begun
 
 
-@pytest.fixture(params=["double", "bubblewrap", "docker"])
+@pytest.fixture(params=["double", "bubblewrap", "docker", "kubernetes"])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     if request.param == "double":
         double = FakeSandbox(SystemClock(), behave)

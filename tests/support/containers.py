@@ -134,7 +134,10 @@ class Container:
             words.append(f"--unshare-{name}")
         if os.geteuid() == 0:
             words += ["--cap-drop", "ALL"]
-            for name in self.capabilities:
+            for name in [
+                *self.capabilities,
+                *(("SETUID", "SETGID", "SETPCAP") if self.uid else ()),
+            ]:
                 words += ["--cap-add", f"CAP_{name}"]
         else:
             words += ["--unshare-user", "--uid", str(self.uid), "--gid", str(self.uid)]
@@ -147,6 +150,9 @@ class Container:
                 words += ["--symlink", str(path.readlink()), str(path)]
         for target in self.tmpfs:
             words += ["--perms", "1777", "--tmpfs", target]
+        parents = {str(above) for target in self.mounts for above in PurePosixPath(target).parents}
+        for above in sorted(parents - {"/"} - set(self.mounts), key=len):
+            words += ["--perms", "0755", "--dir", above]
         for target in sorted(self.mounts, key=len):
             option = "--ro-bind" if target in self.read_only else "--bind"
             words += [option, str(self.mounts[target]), target]
@@ -155,6 +161,7 @@ class Container:
             words += ["--setenv", name, value]
         if os.geteuid() == 0 and self.uid:
             drop = ["setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups"]
+            drop += ["--bounding-set=-all", "--inh-caps=-all"]
             return [*words, "--", *drop, *self.command]
         return [*words, "--", *self.command]
 

@@ -12,7 +12,10 @@ import pytest
 from agentstead.clock import SystemClock
 from agentstead.sandbox.engines.docker.engine import DockerEngine
 from agentstead.sandbox.engines.hands import EngineSandbox
+from agentstead.sandbox.engines.kubernetes.api import KubernetesApi
+from agentstead.sandbox.engines.kubernetes.engine import KubernetesEngine
 from tests.support import docker_engine as fake
+from tests.support import kubernetes_cluster as kube
 from tests.support.containers import possible
 from tests.support.sandboxes import remains
 
@@ -81,4 +84,72 @@ async def on_docker(**options: Any) -> AsyncIterator[OnDocker]:
     assert remains(str(engine.folder), []) == []
 
 
-ENGINES: dict[str, Callable[[], AbstractAsyncContextManager[Any]]] = {"docker": on_docker}
+@dataclass
+class OnKubernetes:
+    """The provider, its cluster, and the violence that a test may do to them."""
+
+    cluster: kube.Cluster
+    address: str
+    options: dict[str, Any]
+    sandboxes: list[EngineSandbox] = field(default_factory=list)
+
+    @property
+    def sandbox(self) -> EngineSandbox:
+        return self.sandboxes[0] if self.sandboxes else self.another()
+
+    def newest(self) -> EngineSandbox:
+        """The last one that was made: those before it may be closed."""
+        return self.sandboxes[-1] if self.sandboxes else self.another()
+
+    def another(self, **options: Any) -> EngineSandbox:
+        """A second object for the same sandboxes, as another worker has it."""
+        given = {
+            "namespace": kube.NAMESPACE,
+            "owner": OWNER,
+            "image": IMAGE,
+            "clock": SystemClock(),
+        }
+        given |= {**self.options, **options}
+        idle = given.pop("idle_seconds", 60.0)
+        engine = KubernetesEngine(KubernetesApi(host=self.address), **given)
+        self.sandboxes.append(EngineSandbox(engine, clock=SystemClock(), idle_seconds=idle))
+        return self.sandboxes[-1]
+
+    def node(self, sandbox_id: str) -> kube.Node:
+        """The pod of a sandbox."""
+        for node in self.cluster.nodes.values():
+            if node.pod["metadata"]["annotations"]["agentstead/sandbox"] == sandbox_id:
+                return node
+        raise KeyError(sandbox_id)
+
+    async def kill(self, sandbox_id: str) -> None:
+        """SIGKILL the process that owns a sandbox."""
+        container = self.node(sandbox_id).containers["keeper"]
+        container.kill()
+        await asyncio.wait_for(container.ended.wait(), 5)
+
+
+@asynccontextmanager
+async def on_kubernetes(**options: Any) -> AsyncIterator[OnKubernetes]:
+    """A provider on a cluster of its own."""
+    if possible():
+        pytest.skip(f"needs containers: {possible()}")
+    async with kube.kubernetes_cluster() as (cluster, address):
+        subject = OnKubernetes(cluster, address, options)
+        try:
+            yield subject
+        finally:
+            if subject.sandboxes:
+                for sandbox_id in await subject.sandboxes[-1].reconcile(set()):
+                    await subject.sandboxes[-1].destroy(sandbox_id)
+            for sandbox in subject.sandboxes:
+                await sandbox.close()
+            assert cluster.objects["pods"] == {}
+            assert {"lib" in name for name in cluster.objects["configmaps"]} <= {True}
+    assert remains(str(cluster.folder), []) == []
+
+
+ENGINES: dict[str, Callable[[], AbstractAsyncContextManager[Any]]] = {
+    "docker": on_docker,
+    "kubernetes": on_kubernetes,
+}

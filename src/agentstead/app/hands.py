@@ -3,6 +3,7 @@
 import ssl
 from contextlib import AbstractAsyncContextManager, nullcontext
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 
 from agentstead.clock import Clock
@@ -53,6 +54,8 @@ def hands_of(settings: Settings, clock: Clock, owner: str, root: Path | None = N
 
 def engine_of(settings: Settings, clock: Clock, owner: str) -> Engine:
     """The engine that runs them."""
+    if settings.sandbox == "kubernetes":
+        return cluster_of(settings, clock, owner)
     try:
         return DockerEngine(
             settings.docker_host,
@@ -67,6 +70,28 @@ def engine_of(settings: Settings, clock: Clock, owner: str) -> Engine:
         raise Misconfigured(
             f"AGENTSTEAD_DOCKER_HOST, AGENTSTEAD_DOCKER_CERTIFICATES: {error}.\nCorrect them."
         ) from None
+
+
+def cluster_of(settings: Settings, clock: Clock, owner: str) -> Engine:
+    """The cluster that runs them; its client is an optional part of the installation."""
+    if find_spec("kubernetes") is None:
+        raise Misconfigured(
+            "AGENTSTEAD_SANDBOX=kubernetes needs the official client, which is not installed.\n"
+            "Install it: pip install 'agentstead[kubernetes]'."
+        )
+    from agentstead.sandbox.engines.kubernetes.api import KubernetesApi
+    from agentstead.sandbox.engines.kubernetes.engine import KubernetesEngine
+
+    return KubernetesEngine(
+        KubernetesApi(settings.kubernetes_context),
+        namespace=settings.kubernetes_namespace,
+        owner=owner,
+        image=settings.container_image,
+        clock=clock,
+        runtime_class=settings.container_runtime,
+        sandbox_resource=settings.kubernetes_sandbox_resource,
+        start_seconds=settings.container_start_seconds,
+    )
 
 
 async def owner_of(settings: Settings, database: Database) -> str:

@@ -11,7 +11,7 @@ from agentstead.sandbox.images.image import Image
 from agentstead.sandbox.sandbox import Limits, Network, Probe, Sandbox, SandboxSpec
 from agentstead.sandbox.supervisor.launch import PYTHON, seccomp_file
 
-CHECKS = r"""
+BEGIN = r"""
 import json, os, socket
 bad = []
 for path in ("/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname"):
@@ -24,20 +24,29 @@ for path in ("/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname"):
         break
     except OSError:
         pass
+status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
+if int(status["CapEff"], 16) or int(status["CapBnd"], 16):
+    bad.append("there are capabilities inside")
+if status["NoNewPrivs"].strip() != "1":
+    bad.append("no-new-privileges is missing")
+"""
+FILTER = r"""
 try:
     socket.socket(40, socket.SOCK_STREAM).close()
     bad.append("AF_VSOCK sockets can be opened: the system-call filter is not in force")
 except OSError:
     pass
+if status["Seccomp"].strip() != "2":
+    bad.append("the system-call filter is missing")
+"""
+INTERFACES = r"""
 if [name for _, name in socket.if_nameindex() if name != "lo"]:
     bad.append("there are network interfaces inside")
-status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
-if int(status["CapEff"], 16) or int(status["CapBnd"], 16):
-    bad.append("there are capabilities inside")
-if status["NoNewPrivs"].strip() != "1" or status["Seccomp"].strip() != "2":
-    bad.append("the system-call filter or no-new-privileges is missing")
+"""
+SAY = r"""
 print(json.dumps(bad))
 """
+CHECKS = BEGIN + FILTER + INTERFACES + SAY
 NETWORK_CHECKS = r"""
 import json, socket
 bad = []

@@ -55,7 +55,8 @@ def _locked(place: Place) -> Iterator[None]:
     place.make()
     for folder in (place.files, place.folder(UPLOADS)):
         folder.mkdir(exist_ok=True)
-        folder.chmod(0o755)
+        if folder.stat().st_uid == os.geteuid():  # an engine's volume is the engine's
+            folder.chmod(0o755)
     lock = os.open(place.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -110,7 +111,7 @@ def _remove(place: Place, paths: Iterable[str]) -> None:
 def _add(place: Place, path: str, source: str) -> None:
     root = place.folder(UPLOADS)
     target = _inside(root, path)
-    for folder in reversed(target.relative_to(root).parents):
+    for folder in reversed(target.relative_to(root).parents[:-1]):
         made = root / folder
         made.mkdir(exist_ok=True)
         made.chmod(0o755)

@@ -4,7 +4,7 @@ Every method raises EngineFault when the engine refuses or cannot be reached.
 """
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agentstead.sandbox.engines.line import Stream
@@ -40,8 +40,10 @@ class Found:
     limits: str
     problems: tuple[str, ...] = ()
     """What keeps sandboxes from running, one sentence each."""
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
     """What is weaker than it could be."""
+    closed: tuple[tuple[str, int], ...] | None = None
+    """Where sandboxes have an interface: addresses that must not be reached from inside. None: they have none."""
 
 
 class Engine(Protocol):
@@ -59,6 +61,16 @@ class Engine(Protocol):
 
     async def start(self, plan: Plan) -> None:
         """Start this sandbox, or do nothing when it runs. Raises SandboxFault too."""
+        ...
+
+    async def admit(self, sandbox_id: str, call_id: str) -> str:
+        """Note that a call is about to be sent to the sandbox that runs now: `go`, `refused` (it was cancelled
+        before it came) or `lost` (it was sent to one that is gone). For engines whose sandboxes may
+        be lost with their journal; the others know nothing and say `go`."""
+        ...
+
+    async def refuse(self, sandbox_id: str, call_id: str) -> bool:
+        """Note that a call must never run; True where that is enough for a sandbox that does not run."""
         ...
 
     async def connect(self, sandbox_id: str, *, agent: bool = False) -> Stream | None:

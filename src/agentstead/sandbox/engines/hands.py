@@ -18,6 +18,7 @@ from agentstead.sandbox.engines.engine import Engine, EngineFault, Plan
 from agentstead.sandbox.engines.line import Line, LineBroken
 from agentstead.sandbox.engines.probing import examine
 from agentstead.sandbox.sandbox import Outcome, Output, Probe, SandboxSpec
+from agentstead.sandbox.supervisor.outcomes import CANCELLED
 
 ATTEMPTS_MAX = 4
 """Supervisors tried for one call before the sandbox counts as lost."""
@@ -92,6 +93,11 @@ class EngineSandbox:
                 if held is None:
                     continue
                 await carrying.lay(held.line, held.laid, spec.uploads)
+                admitted = await self.engine.admit(sandbox_id, call_id)
+                if admitted == "lost":
+                    raise SandboxFault(UNKNOWN, kind="unknown")
+                if admitted == "refused":
+                    return Outcome(tuple(CANCELLED["content"]), is_error=True)
                 asked = True
                 reply = await held.line.ask("ask", request=request)
             except LineBroken:
@@ -132,6 +138,8 @@ class EngineSandbox:
     async def _cancelled(self, sandbox_id: str, call_id: str) -> bool:
         held = await self._reach(sandbox_id, None)
         runs = held is not None
+        if await self.engine.refuse(sandbox_id, call_id) and not runs:
+            return True
         if held is None:
             held = await self._reach(sandbox_id, PASSING)
         if held is None:
@@ -337,8 +345,7 @@ class EngineSandbox:
     async def _drop(self, sandbox_id: str) -> None:
         held = self._held.pop(sandbox_id, None)
         if held is not None:
-            for line in {held.line, held.files}:
-                await line.close()
+            await asyncio.gather(*(line.close() for line in {held.line, held.files}))
 
 
 def _fault(fault: EngineFault | LineBroken, kind: str) -> SandboxFault:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from agentstead.sandbox.supervisor.frames import Frames, FrameTooLarge, pack
 
-END_SECONDS = 5.0
+END_SECONDS = 1.0
 
 
 class Stream(Protocol):

@@ -2,10 +2,11 @@
 
 import json
 import os
+from collections.abc import Sequence
 
 from agentstead.errors import SandboxFault
 from agentstead.sandbox.engines.engine import Engine, EngineFault, Found
-from agentstead.sandbox.probing import CHECKS
+from agentstead.sandbox.probing import BEGIN, INTERFACES, SAY
 from agentstead.sandbox.sandbox import Limits, Probe, Sandbox, SandboxSpec
 
 STATE_CHECKS = r"""
@@ -16,9 +17,18 @@ for path in ("/agentstead/PROBE", "/agentstead/PROBE/journal", "/agentstead-meet
     except OSError:
         pass
 """
+CLOSED = r"""
+for address in ADDRESSES:
+    try:
+        socket.create_connection(address, 2).close()
+        bad.append("the network is open: %s:%d can be reached" % address)
+    except OSError:
+        pass
+"""
 REMEDIES = (
     (("no such image", "cannot get the image", "pull"), "Name an image that the engine has or can fetch, with python3 3.11 or newer and bash in it (AGENTSTEAD_CONTAINER_IMAGE)."),
     (("python3", "/bin/bash"), "The image needs python3 3.11 or newer on its PATH, and /bin/bash (AGENTSTEAD_CONTAINER_IMAGE)."),
+    (("cluster",), "Correct the kubeconfig or AGENTSTEAD_KUBERNETES_CONTEXT, or run the server in the cluster with a service account."),
     (("cannot be reached", "permission denied"), "Start the engine, or correct its address (AGENTSTEAD_DOCKER_HOST); this user must be allowed to use it."),
 )  # fmt: skip
 
@@ -32,7 +42,7 @@ async def examine(sandbox: Sandbox, engine: Engine) -> Probe:
         return Probe(False, engine.name, "unknown", "unknown", problems=said)
     problems = list(found.problems)
     if not problems:
-        problems = await _tried(sandbox)
+        problems = await _tried(sandbox, found.closed)
     return _probe(engine, found, problems)
 
 
@@ -41,9 +51,10 @@ def _probe(engine: Engine, found: Found, problems: list[str]) -> Probe:
     return Probe(not problems, engine.name, found.mode, found.limits, problems=(*problems, *notes))
 
 
-async def _tried(sandbox: Sandbox) -> list[str]:
+async def _tried(sandbox: Sandbox, closed: Sequence[tuple[str, int]] | None) -> list[str]:
     probe_id = f"probe-{os.getpid()}-{id(sandbox):x}"
-    checks = CHECKS.replace("print(json", STATE_CHECKS.replace("PROBE", probe_id) + "print(json")
+    network = INTERFACES if closed is None else CLOSED.replace("ADDRESSES", repr(tuple(closed)))
+    checks = BEGIN + network + STATE_CHECKS.replace("PROBE", probe_id) + SAY
     command = f"python3 -I -S - <<'END_OF_CHECKS'\n{checks}\nEND_OF_CHECKS"
     spec = SandboxSpec(Limits(call_seconds=20.0))
     try:

@@ -15,7 +15,7 @@ def main() -> None:
     elif part == "room":
         from agentstead.sandbox.guest import first, room
 
-        first.be_first(room.enter)
+        first.be_first(room.enter, room.left)
     elif part == "runner":
         from agentstead.sandbox.supervisor.runner import __main__ as runner
 

@@ -5,8 +5,9 @@ import signal
 from collections.abc import Callable
 
 
-def be_first(work: Callable[[], int]) -> None:
-    """Do the work in a child and end as it ends; where we are not the first process, just do it."""
+def be_first(work: Callable[[], int], ended: Callable[[int], int] = int) -> None:
+    """Do the work in a child and end as it ends, or as `ended` says of its exit code; where we are not
+    the first process, just do it."""
     if os.getpid() != 1:
         os._exit(work())
     child = os.fork()
@@ -20,4 +21,4 @@ def be_first(work: Callable[[], int]) -> None:
     while True:
         pid, status = os.wait()
         if pid == child:
-            os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+            os._exit(ended(os.waitstatus_to_exitcode(status) & 0xFF))

@@ -16,6 +16,8 @@ from agentstead.sandbox.supervisor.launch import Launched, prepare
 
 MEETING = Path("/agentstead-meet/runner.sock")
 """Where the runner of another container comes to, once."""
+OVER = MEETING.with_name("over")
+"""Is there once nobody wants the sandbox any more: its containers are not to be started again."""
 MEET_SECONDS = 60.0
 PR_CAPBSET_DROP = 24
 CAPS = 64
@@ -48,6 +50,8 @@ def keep(*, apart: bool) -> int:
         return 1
     try:
         supervisor.serve(lambda: report({"ok": True, "limits": control.kind}))
+        if apart and not supervisor.lost:
+            OVER.touch()
     finally:
         supervisor.end()
     return int(supervisor.lost)
@@ -90,7 +94,8 @@ def drop_bounds() -> None:
 
 def meet() -> Launched:
     """The runner that comes from the container beside this one; CannotStart when none does."""
-    MEETING.unlink(missing_ok=True)
+    for left in (MEETING, OVER):
+        left.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(MEETING))
         MEETING.chmod(0o666)

@@ -6,7 +6,7 @@ import os
 import socket
 import time
 
-from agentstead.sandbox.guest.keeper import MEET_SECONDS, MEETING, run
+from agentstead.sandbox.guest.keeper import MEET_SECONDS, MEETING, OVER, run
 from agentstead.sandbox.guest.place import CONFIG
 from agentstead.sandbox.supervisor.launch import prepare
 
@@ -29,3 +29,8 @@ def enter() -> int:
     prepare({channel.fileno()}, os.dup(2), os.geteuid(), config["limits"])
     run(channel.fileno())
     return 1
+
+
+def left(_: int) -> int:
+    """How the container ends when the runner has: not 0 when it is to be started again."""
+    return 0 if OVER.exists() else 1

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-CANCELLED = {
+CANCELLED: dict[str, Any] = {
     "content": [{"type": "text", "text": "The call was cancelled."}],
     "is_error": True,
 }

@@ -79,6 +79,14 @@ class DockerEngine:
             "The sandbox cannot start: another process keeps removing its container.", kind="start"
         )
 
+    async def admit(self, sandbox_id: str, call_id: str) -> str:  # noqa: ARG002
+        """The journal is in a volume: whatever becomes of the container, it knows."""
+        return "go"
+
+    async def refuse(self, sandbox_id: str, call_id: str) -> bool:  # noqa: ARG002
+        """Only the journal can."""
+        return False
+
     async def connect(self, sandbox_id: str, *, agent: bool = False) -> DockerStream | None:  # noqa: ARG002
         """A relay in its container."""
         path = f"/containers/{self._name(sandbox_id)}/exec"

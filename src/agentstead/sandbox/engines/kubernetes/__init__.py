@@ -1,0 +1,1 @@
+"""Kubernetes: a pod for each session's sandbox."""
