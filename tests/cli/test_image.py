@@ -45,8 +45,15 @@ def test_an_image_is_taken_in_tried_out_chosen_and_listed(
     with pytest.raises(AgentsteadError, match=r"\(\w+\) is in force"):
         image.remove("tiny-1", data_dir=place)
     monkeypatch.setenv("AGENTSTEAD_SANDBOX_IMAGE", image_id)
+    with pytest.raises(AgentsteadError, match="are no image"):
+        image.remove("host", data_dir=place)
     with pytest.raises(AgentsteadError, match=r"AGENTSTEAD_SANDBOX_IMAGE says .* comes first"):
         image.use("host", data_dir=place)
+    monkeypatch.setenv("AGENTSTEAD_SANDBOX_IMAGE", "gone")
+    image.list_images(data_dir=place)
+    said = capsys.readouterr()
+    assert 'none is in force: There is no image "gone"' in said.err
+    assert "*" not in said.out
 
 
 def test_an_image_that_does_not_start_does_not_stay(place: Path, tmp_path: Path) -> None:

@@ -82,9 +82,15 @@ def import_(
 @image.command("list")
 def list_images(data_dir: DataDir = None) -> None:
     """List the images on this machine; `*` marks the one in force."""
+    from agentstead.sandbox.images.images import NoSuchImage
+
     _, images = opened(data_dir)
-    in_force = images.resolve(None)
-    print(f"{' ' if in_force else '*'} host          the host's system directories")
+    try:
+        in_force = images.resolve(None)
+    except NoSuchImage as error:
+        in_force = None
+        note(f"none is in force: {error.message}")
+    print(f"{'*' if in_force == '' else ' '} host          the host's system directories")
     for found in images.all():
         mark = "*" if found.id == in_force else " "
         packages = "" if found.ranged else "  no packages of apt"
@@ -109,7 +115,7 @@ def remove(which: Which, data_dir: DataDir = None, database_url: DatabaseUrl = N
 
     _, images = opened(data_dir)
     found = images.find(which)
-    if images.resolve(None) == found.id:
+    if images.is_in_force(found):
         raise Invalid(
             f"{found.name} ({found.short}) is in force.\nChoose another one first:"
             " `agentstead image use host`."

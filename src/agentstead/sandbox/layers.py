@@ -84,11 +84,10 @@ async def build_layer(
 
 def _keep(place: Place, into: Path) -> None:
     ending.ended(place)
-    upper = place.layer / "upper"
-    tidy(upper)
-    into.parent.mkdir(parents=True, exist_ok=True)
     if not into.exists():
-        upper.rename(into)
+        tidy(place.layer / "upper")
+        into.parent.mkdir(parents=True, exist_ok=True)
+        (place.layer / "upper").rename(into)
 
 
 def tidy(upper: Path) -> None:

@@ -24,8 +24,13 @@ PACKAGES = (
 )  # fmt: skip
 """What tools and the programs that agents write expect; everything else is an environment's package."""
 NODE = ("nodejs", "npm")
-LEAN = ("path-exclude=/usr/share/man/*", "path-exclude=/usr/share/doc/*/*")
-"""Nobody reads them in a sandbox; packages installed later leave them out as well."""
+LEAN = (
+    "path-exclude=/usr/share/man/*/*",
+    "path-exclude=/usr/share/doc/*/*",
+    "path-include=/usr/share/doc/*/copyright",
+)
+"""Nobody reads them in a sandbox; packages installed later leave them out as well. The folders stay: some
+packages make links in them."""
 LINES_SHOWN = 10
 
 

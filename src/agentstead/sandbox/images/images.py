@@ -5,6 +5,7 @@ chosen last with `image use`, else the host's own system directories.
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from agentstead.errors import Invalid, SandboxFault
@@ -56,6 +57,8 @@ class Images:
         short = [image for image in there if image.id.startswith(wanted)]
         if len(short) == 1 and len(wanted) >= SHORT_MIN:
             return short[0]
+        if given == HOST:
+            raise NoSuchImage("The host's system directories are no image.")
         names = list(dict.fromkeys([HOST, *(image.name for image in there)]))
         known = ", ".join(f'"{name}"' for name in names)
         raise NoSuchImage(f'There is no image "{given[:80]}" on this server; there are {known}.')
@@ -69,6 +72,13 @@ class Images:
         """What environments get that choose nothing; None: the host's system directories."""
         image_id = self.resolve(None)
         return self.find(image_id) if image_id else None
+
+    def is_in_force(self, image: Image) -> bool:
+        """Whether it is what environments get that choose nothing."""
+        try:
+            return self.resolve(None) == image.id
+        except NoSuchImage:
+            return False
 
     @property
     def fixed(self) -> str | None:
@@ -109,14 +119,16 @@ class Images:
     def add(self, draft: Path, image: Image) -> Image:
         """Keep what was made in a draft. Files that are there already stay: sandboxes may use them."""
         folder = self.root / image.id
-        if record.read(folder) is None:
+        known = record.read(folder)
+        if known is None:
             record.write(draft, image)
             disk.delete(folder)
             draft.rename(folder)
-        else:
-            record.write(folder, image)
-            disk.delete(draft)
-        return image
+            return image
+        again = replace(known, name=image.name, created_at=image.created_at)
+        record.write(folder, again)
+        disk.delete(draft)
+        return again
 
     def remove(self, image: Image) -> None:
         """Delete an image."""
