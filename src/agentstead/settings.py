@@ -31,7 +31,7 @@ Networks = Annotated[list[str], AfterValidator(_networks)]
 
 LIMITS = (
     "memory_bytes", "processes_max", "cpus", "disk_bytes", "open_files_max", "call_seconds",
-    "output_bytes",
+    "output_bytes", "session_seconds",
 )  # fmt: skip
 """What a sandbox is limited in."""
 
@@ -173,6 +173,10 @@ class Settings(BaseSettings):
     sandbox_call_seconds: float = 120.0
     sandbox_open_files_max: int = 4096
     sandbox_output_bytes: int = 100 << 10
+    sandbox_require_cgroups: bool = False
+    """Refuse to start sandboxes where control groups cannot bound them, instead of watching them."""
+    session_seconds: float = Field(0.0, ge=0)
+    """How long a session may run in all, waiting for answers not counted; 0: for ever."""
     sandbox_limits_max: LimitsMax = {}
     """The most that an environment may set itself, by the names of its `agentstead.limits` (JSON), e.g.
     `{"memory_bytes": 4294967296, "cpus": 2}`."""

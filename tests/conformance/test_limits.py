@@ -112,3 +112,45 @@ async def test_a_session_is_held_to_its_environments_limits(database_url: str) -
         assert len(long[1]) < 4096
         assert (after[0], after[1].strip()) == (False, "still here")
         await client.beta.sessions.archive(session.id)
+
+
+@requirement("environments:limits")
+async def test_a_session_runs_no_longer_than_its_environment_lets_it(database_url: str) -> None:
+    await needed()
+    script = {
+        "turns": [
+            {"tools": [{"name": "bash", "input": {"command": "sleep 30"}}]},
+            {"text": "never said"},
+        ]
+    }
+    async with (
+        real_sandboxes() as hands,
+        serving(database_url, workers=1, script=script, sandbox=hands) as server,
+    ):
+        client = server.sdk()
+        toolset: Any = [{"type": "agent_toolset_20260401"}]
+        agent = await client.beta.agents.create(name="a", model=MODEL, tools=toolset)
+        environment = await client.beta.environments.create(
+            name="e", extra_body=limits(session_seconds=1)
+        )
+        say: Any = {"type": "user.message", "content": [{"type": "text", "text": "go"}]}
+        session = await client.beta.sessions.create(
+            agent=agent.id, environment_id=environment.id, initial_events=[say]
+        )
+        seen: list[Any] = []
+        async with await client.beta.sessions.events.stream(session.id) as stream:
+            async for event in stream:
+                seen.append(event)
+                if event.type == "session.status_idle":
+                    if len([each for each in seen if each.type == "session.error"]) == 2:
+                        break
+                    await client.beta.sessions.events.send(session.id, events=[say])
+        (result,) = [each for each in seen if each.type == "agent.tool_result"]
+        assert (result.is_error, "run as long as it may" in result.content[0].text) == (True, True)
+        errors = [each.error for each in seen if each.type == "session.error"]
+        assert all("session_seconds" in error.message for error in errors)
+        assert {error.retry_status.type for error in errors} == {"exhausted"}
+        assert seen[-1].stop_reason.type == "retries_exhausted"
+        why = await client.get(f"/v1/sessions/{session.id}/why", cast_to=object)
+        assert "session_seconds" in str(why)
+        await client.beta.sessions.archive(session.id)

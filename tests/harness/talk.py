@@ -47,6 +47,7 @@ class Talk:
         environment: str = "cloud",
         budget=None,
         price: Price | None = None,
+        session_seconds: float | None = None,
     ) -> None:
         self.clock = ManualClock(1_900_000_000.0)
         self.ids = Numbered()
@@ -60,6 +61,7 @@ class Talk:
             offered=TOOLS_OFFERED,
             attempts=attempts,
             budget=budget,
+            session_seconds=session_seconds,
         )
         self.price = price
         self.rulings = {}

@@ -403,3 +403,64 @@ def test_what_the_platform_says_to_a_waiting_session_leaves_it_waiting():
     assert talk.settle() == (Wait("client"),)
     assert talk.types()[-4:] == ["error", *END]
     assert listed(talk) == [bash]
+
+
+def timed(seconds: float = 10.0, **more) -> Talk:
+    """A session that may run so long."""
+    return Talk(session_seconds=seconds, **more)
+
+
+async def test_a_session_out_of_time_ends_its_calls_and_its_turn():
+    talk = timed()
+    talk.message("begin")
+    talk.answer(use("bash", n=1))
+    began = talk.state.active_since
+    assert talk.settle()[-1] == Wait("time", began + 10.0)
+    await talk.clock.advance(10.0)
+    step = talk.work(CancelTools)
+    assert [call.id for call in step.calls] == talk.uses()
+    assert talk.cancelled() == (Wait("idle"),)
+    assert talk.types()[-4:] == ["error", "thread_status_idle", "usage", "status_idle"]
+    assert "session_seconds" in talk.events[-4].payload["error"]["message"]
+    assert talk.state.stop_reason == {"type": "retries_exhausted"}
+    assert talk.state.primary.transcript[-1].is_error
+
+
+async def test_a_session_out_of_time_drops_its_request_and_takes_no_more_work():
+    talk = timed()
+    talk.message("begin")
+    talk.settle()
+    await talk.clock.advance(11.0)
+    talk.message("one more")
+    assert talk.settle() == (Wait("idle"),)
+    assert talk.types().count("error") == 1
+    assert talk.types().count("span.model_request_start") == 1
+    talk.message("and again")
+    assert talk.settle() == (Wait("idle"),)
+    assert talk.types().count("error") == 2
+    assert talk.types().count("span.model_request_start") == 1
+
+
+async def test_time_in_which_the_client_is_awaited_does_not_count():
+    talk = timed()
+    talk.message("begin")
+    talk.answer(use("write", n=1))
+    assert talk.settle() == (Wait("client"),)
+    await talk.clock.advance(1000.0)
+    assert talk.settle() == (Wait("client"),)
+    talk.confirm(talk.uses()[0])
+    assert isinstance(talk.work(RunTools), RunTools)
+    await talk.clock.advance(11.0)
+    assert isinstance(talk.work(CancelTools), CancelTools)
+
+
+async def test_a_question_outlives_the_time_and_its_answer_starts_nothing():
+    talk = timed()
+    talk.message("begin")
+    talk.answer(use("bash", n=1), use("write", n=2))
+    await talk.clock.advance(11.0)
+    assert talk.cancelled() == (Wait("client"),)
+    (asked,) = talk.uses()
+    talk.confirm(asked)
+    assert talk.cancelled() == (Wait("idle"),)
+    assert talk.state.stop_reason == {"type": "retries_exhausted"}

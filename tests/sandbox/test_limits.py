@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from agentstead.sandbox.probing import remedies
 from agentstead.sandbox.supervisor import limits
+from agentstead.sandbox.supervisor.__main__ import CannotStart, start
+from agentstead.sandbox.supervisor.place import Place
 
 WANTED = {"memory_bytes": 1 << 20, "processes_max": 7, "cpus": 0.5}
 
@@ -109,6 +112,16 @@ def test_without_groups_it_is_said(host: dict[str, Any]) -> None:
     assert control.waiting_bytes() == 0
     assert not control.freeze()
     assert control.tasks(1) > 0
+
+
+def test_where_groups_are_required_a_sandbox_without_them_does_not_start(
+    tmp_path: Path, host: dict[str, Any]
+) -> None:
+    place = Place(tmp_path, "sesn_1")
+    place.make()
+    with pytest.raises(CannotStart, match="control group") as refused:
+        start(place, {"limits": WANTED, "require_cgroups": True})
+    assert "Delegate=yes" in remedies(str(refused.value))[0]
 
 
 def test_removing_what_is_not_there(tmp_path: Path) -> None:

@@ -416,6 +416,28 @@ def budgets_are_kept(world) -> None:
             )
 
 
+STOPS = {"session.status_idle", "session.status_rescheduled", "session.status_terminated"}
+
+
+def time_is_kept(world) -> None:
+    """No request begins once the session has run as long as it may."""
+    for session in world.log.sessions.values():
+        extension = session.new.environment.get("agentstead") or {}
+        limit = extension.get("limits", {}).get("session_seconds")
+        ran, since = 0.0, None
+        for event in session.events if limit else ():
+            if event.type == "session.status_running" and since is None:
+                since = event.at
+            elif event.type in STOPS and since is not None:
+                ran, since = ran + event.at - since, None
+            if event.type == "span.model_request_start":
+                now = ran + (0.0 if since is None else event.at - since)
+                demand(
+                    now < limit,
+                    f"{session.row.id}: a request begins after {now:g} s, {limit:g} are allowed",
+                )
+
+
 def pauses_end_with_room(world) -> None:
     """What a budget has stopped goes on once there is room, unless the client stops it for good."""
     for session in world.log.sessions.values():
@@ -457,6 +479,7 @@ AT_THE_END = (
     every_message_is_answered,
     the_judge_is_obeyed,
     budgets_are_kept,
+    time_is_kept,
     pauses_end_with_room,
 )
 

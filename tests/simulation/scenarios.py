@@ -153,6 +153,8 @@ class Scenario:
     """With one, a self-hosted worker runs the tools."""
     budget: int | None = None
     """Cents; with some, the models have a price."""
+    seconds: float | None = None
+    """How long the session may run in all."""
 
     judged: bool = False
     """A judge decides on calls whose policy is `auto`."""
@@ -177,6 +179,7 @@ class Scenario:
             servers=self.servers,
             budget=self.budget,
             skill=self.skill,
+            seconds=self.seconds,
         )
         return [client]
 
@@ -191,6 +194,7 @@ async def a_session(
     workspace: str = "wrkspc_a",
     skill=None,
     budget=None,
+    seconds=None,
 ):
     """A session whose first message comes with its creation; with a child thread when asked for.
 
@@ -211,7 +215,12 @@ async def a_session(
             agent_version=1,
             agent=agent(MAIN, servers=servers),
             environment_id="env_1",
-            environment={"type": "environment", "id": "env_1", "config": {"type": where}},
+            environment={
+                "type": "environment",
+                "id": "env_1",
+                "config": {"type": where},
+                "agentstead": {"limits": {"session_seconds": seconds}} if seconds else {},
+            },
             title=None,
             metadata={},
             resources=(),
@@ -418,6 +427,20 @@ GOLDEN = (
         budget=1,
     ),
     Scenario(
+        "out of time",
+        (
+            say(use("bash", n=1), use("write", n=2)),
+            say(use("bash", n=3), use("lookup", n=4)),
+            say(use("bash", n=5)),
+            say("Done."),
+        ),
+        ("begin", "go on"),
+        child_answers=(say(use("bash", n=11)), say(use("bash", n=12)), say("My part is done.")),
+        habits=Habits(gap_seconds=6.0, deny=0.0),
+        stable=False,
+        seconds=3.0,
+    ),
+    Scenario(
         "a budget of two threads",
         (say(use("bash", n=1)), say(use("write", n=2)), say("Done.")),
         child_answers=(say(use("bash", n=11)), say("My part is done.")),
@@ -462,6 +485,10 @@ class Drawn:
         self.purse.setstate(rng.getstate())
         """What is drawn of budgets leaves the rest of a seed's run as it was."""
         self.rate_budget = self.purse.choice((0.0, 0.5, 1.0))
+        self.hourglass = Random()
+        self.hourglass.setstate(self.purse.getstate())
+        """What is drawn of time, apart too."""
+        self.rate_hurry = self.hourglass.choice((0.0, 0.0, 0.5))
         self.judged = self.purse.random() < 0.5
         self.rate_misjudged = self.purse.choice((0.0, 0.3))
 
@@ -473,6 +500,12 @@ class Drawn:
         if self.purse.random() >= self.rate_budget:
             return None
         return self.purse.choice((1, 8, 30, 200))
+
+    def seconds(self):
+        """How long a session may run, or None."""
+        if self.hourglass.random() >= self.rate_hurry:
+            return None
+        return self.hourglass.choice((1.0, 5.0, 30.0))
 
     def habits(self) -> Habits:
         rng = self.rng
@@ -512,6 +545,7 @@ class Drawn:
                     workspace=workspace,
                     skill=self.skill(),
                     budget=self.budget(),
+                    seconds=self.seconds(),
                 )
             )
         return clients

@@ -474,6 +474,10 @@ def forgets_the_judges_cost(patch):
     patch.setattr(state, "judged", lambda state_now, thread_id, record: state_now)
 
 
+def ignores_the_clock(patch):
+    patch.setattr(plan, "seconds_left", lambda state, now: None)
+
+
 def ignores_the_budget(patch):
     patch.setattr(state.State, "at_cap", property(lambda self: False))
 
@@ -573,6 +577,7 @@ BUGS = (
         doubles=Doubles(log=SleepsOverABudget)),
     Bug("a raised budget wakes nobody", "not settled", doubles=Doubles(log=DoesNotWake)),
     Bug("ignores the budget", "a request begins at a cost", ignores_the_budget),
+    Bug("ignores the clock", "a request begins after", ignores_the_clock),
     Bug("counts half the cost", "the requests cost", counts_half),
     Bug("drops what is paused", "does not go on|not settled", drops_what_is_paused),
     Bug("idles too soon", "lists calls that are answered", idles_too_soon),

@@ -37,6 +37,7 @@ def hands_of(settings: Settings, clock: Clock, owner: str, root: Path | None = N
             egress=egress_of(settings),
             env=settings.sandbox_env,
             images=Images.of(settings),
+            require_cgroups=settings.sandbox_require_cgroups,
         )
     if settings.sandbox_network != "none":
         raise Misconfigured(

@@ -218,4 +218,6 @@ def pace_of(settings: Settings) -> Pace:
         retry_first_seconds=settings.retry_first_seconds,
         retry_max_seconds=settings.retry_max_seconds,
         judge_timeout_seconds=settings.judge_timeout_seconds,
+        session_seconds=settings.session_seconds
+        or settings.sandbox_limits_max.get("session_seconds", 0.0),
     )

@@ -2,8 +2,8 @@
 
 Two ordered tables of rules, first match wins: first those of the session, then those of each
 thread. A `Record` stands alone, since writing changes the state and everything is planned anew;
-otherwise there is at most one step per thread. Only the retry rule looks at `now`, besides the
-running time that is written into `session.usage`.
+otherwise there is at most one step per thread. Only the rules on retries and on the session's time
+look at `now`, besides the running time that is written into `session.usage`.
 """
 # ruff: noqa: ARG001 - all rules of a table have one signature
 
@@ -58,7 +58,11 @@ def plan(state: State, now: float) -> tuple[Step, ...]:
     if not work and (again := announced_again(state, now)):
         return (again,)
     waits.sort(key=lambda wait: (WAIT_ORDER[wait.reason], wait.wake_at or 0.0))
-    return (*work, *waits[:1]) if work else (waits[0],)
+    if not work:
+        return (waits[0],)
+    left = seconds_left(state, now)
+    clock = () if left is None or left <= 0 else (Wait("time", now + left),)
+    return (*work, *waits[:1], *clock)
 
 
 def thread_step(state: State, thread: Thread, now: float) -> Step:
@@ -135,6 +139,37 @@ def interrupted(state: State, thread: Thread, now: float) -> Step | None:
     if mail := messages_for(state, thread):
         return Record(take=tuple(entry.id for entry in mail))
     return Record(drafts=drafts.idle(state, thread, now, drafts.END_TURN))
+
+
+def time_over(state: State, thread: Thread, now: float) -> Step | None:
+    """The session has run as long as it may: running calls are ended, and the turn is over.
+
+    Questions to the client stay open; what they lead to ends as soon as they are answered.
+    """
+    left = seconds_left(state, now)
+    if left is None or left > 0:
+        return None
+    if calls := thread.runnable:
+        results = tuple(drafts.result(state, call, drafts.OUT_OF_TIME) for call in calls)
+        return CancelTools(thread.id, calls, results)
+    if thread.open:
+        return None
+    if thread.request_id:
+        return Record(drafts=(drafts.request_aborted(thread, state),))
+    if mail := messages_for(state, thread):  # queued input goes down with the turn
+        return Record(take=tuple(entry.id for entry in mail))
+    if not thread.busy:
+        return None
+    message = (
+        f"Stopped: the session has run for {state.session_seconds:g} seconds, which is as long as its "
+        "environment lets it (agentstead.limits.session_seconds)."
+    )
+    return Record(
+        drafts=(
+            drafts.error(thread, "unknown_error", message, "exhausted"),
+            *drafts.idle(state, thread, now, drafts.RETRIES_EXHAUSTED),
+        )
+    )
 
 
 def request_in_the_making(state: State, thread: Thread, now: float) -> Step | None:
@@ -267,6 +302,11 @@ def begin_request(state: State, thread: Thread) -> Record:
     return Record(drafts=(*drafts.running(state, thread), drafts.request_start(thread, state)))
 
 
+def seconds_left(state: State, now: float) -> float | None:
+    """How long the session may still run; None: for ever."""
+    return None if state.session_seconds is None else state.session_seconds - state.active_at(now)
+
+
 def messages_for(state: State, thread: Thread) -> tuple[Pending, ...]:
     """Queued messages of a thread; instructions alone start nothing and stay queued."""
     mine = tuple(
@@ -288,6 +328,7 @@ SESSION_RULES: tuple[tuple[str, Callable[[State, float], Step | None]], ...] = (
 THREAD_RULES: tuple[tuple[str, Callable[[State, Thread, float], Step | None]], ...] = (
     ("ended", ended),
     ("interrupted", interrupted),
+    ("time_over", time_over),
     ("request_in_the_making", request_in_the_making),
     ("request_failed", request_failed),
     ("messages_to_take", messages_to_take),

@@ -64,6 +64,7 @@ class State:
     """The texts of every `user.message`: what the user wants, for the judge of calls."""
     active_seconds: float = 0.0
     active_since: float | None = None
+    session_seconds: float | None = None  # it may run in all; None: for ever
     told: frozenset[str] = frozenset()
     """What has been said since the session was last idle and is not said, nor tried, again."""
 
@@ -117,6 +118,7 @@ def initial(
     budget: Mapping[str, Any] | None = None,
     skills: tuple[Skill, ...] = (),
     vaults: bool = False,
+    session_seconds: float | None = None,
 ) -> State:
     """The state of a session before its first event."""
     primary = Thread(primary_id, agent, None, created_at)
@@ -134,6 +136,7 @@ def initial(
         budget=budget,
         skills=skills,
         vaults=vaults,
+        session_seconds=session_seconds,
     )
 
 

@@ -92,9 +92,9 @@ class Wait:
     """Nothing to do now. `reason` goes to `/why`."""
 
     reason: str
-    """idle | client | retry | budget | terminated"""
+    """idle | client | retry | budget | time | terminated"""
     wake_at: float | None = None
-    """Seconds since the epoch; only for `retry`."""
+    """Seconds since the epoch; only for `retry` and, beside work, `time`."""
 
 
 Step = Record | CallModel | RunTools | CancelTools | Wait

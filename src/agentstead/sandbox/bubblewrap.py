@@ -66,6 +66,7 @@ class Bubblewrap:
         env: Mapping[str, str] | None = None,
         images: Images | None = None,
         installing: bool = False,
+        require_cgroups: bool = False,
     ) -> None:
         self.root = root.absolute()
         self._images = images
@@ -73,6 +74,8 @@ class Bubblewrap:
         """Whether these sandboxes install into their image, as its root, and keep what they install."""
         self.egress = egress
         """How sandboxes reach the network; None: none of them does."""
+        self._require_cgroups = require_cgroups
+        """Whether a sandbox that no control group bounds is refused."""
         self.env = dict(env or {})
         """Variables of every sandbox."""
         self.clock = clock
@@ -265,6 +268,7 @@ class Bubblewrap:
             "sandbox_id": place.sandbox_id,
             "idle_seconds": self._idle_seconds,
             "limits": asdict(spec.limits),
+            "require_cgroups": self._require_cgroups,
             "mounts": [asdict(mount) for mount in mounts_of(spec)],
             "packages": spec.packages,
             "env": {**system.env, **self.env, **spec.env},

@@ -67,6 +67,11 @@ print(json.dumps(bad))
 """
 REMEDIES = (
     (
+        ("control group",),
+        "Run the platform as root, or as a service to which systemd delegates control groups"
+        " (`Delegate=yes`); or do without them: AGENTSTEAD_SANDBOX_REQUIRE_CGROUPS=false.",
+    ),
+    (
         ("find source path", "a mount namespace is refused"),
         "Root may not make mounts here (no CAP_SYS_ADMIN, as in most containers), so the sandboxes' users"
         " must be able to reach the data directory: put it below directories that others may enter"

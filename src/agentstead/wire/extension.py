@@ -27,6 +27,9 @@ class SandboxLimits(Shape):
     output_bytes: Annotated[int, Field(ge=1024, le=16 * MIB)] | None = None
     """Kept of a call's output."""
 
+    session_seconds: Annotated[float, Field(ge=1, le=10_000_000)] | None = None
+    """How long a session may run in all; what it waits for answers does not count."""
+
 
 class EnvironmentExtension(Shape):
     """Of an environment."""

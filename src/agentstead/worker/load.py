@@ -7,6 +7,7 @@ from agentstead.harness.retry import RetryPolicy
 from agentstead.harness.state import State, fold_all, initial
 from agentstead.log.log import Lease, SessionRecord
 from agentstead.wire import resource
+from agentstead.worker.limits import session_seconds_for
 from agentstead.worker.world import World
 
 
@@ -36,6 +37,7 @@ def from_record(world: World, record: SessionRecord, skills: tuple[Skill, ...] =
         budget=record.budget,
         skills=skills,
         vaults=bool(record.vault_ids),
+        session_seconds=session_seconds_for(record.environment, world.pace.session_seconds),
     )
     state = fold_all(state, record.events).with_inbox(record.inbox)
     return state.with_attached(resource.files_of(record.resources))

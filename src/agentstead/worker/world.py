@@ -251,6 +251,8 @@ class Pace:
     retry_max_seconds: float = 30.0
     judge_timeout_seconds: float = 20.0
     """How long the judge of a call may take."""
+    session_seconds: float = 0.0
+    """How long a session may run in all, where its environment does not say; 0: for ever."""
 
 
 @dataclass(frozen=True, slots=True)

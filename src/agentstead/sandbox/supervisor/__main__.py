@@ -66,6 +66,8 @@ def start(place: Place, config: dict[str, Any]) -> Supervisor:
     if installing:
         place.make_layer(uid)
     control = limits.control(place.host_name, config["limits"])
+    if config.get("require_cgroups") and not control.groups:
+        raise CannotStart("no control group can be made for it, and they are required")
     groups = [str(folder) for folder in set(control.groups.values())]
     place.write_meta(uid=uid, groups=groups)
     supervisor = begin(place, config, launch(place, config, uid, control), control)
