@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 RUN = $(VENV)/.installed
 DEV = $(VENV)/.installed-dev
 
-.PHONY: install demo test check sim chaos fuzz bench serve docs clean
+.PHONY: install demo test check sim chaos fuzz bench bombs serve docs clean
 install: $(RUN)
 $(RUN): requirements.lock pyproject.toml scripts/install
 	@scripts/install $(VENV) $(PY) requirements.lock
@@ -30,6 +30,8 @@ fuzz: $(DEV)
 	@AGENTSTEAD_TEST_FUZZ=$(or $(TIMES),30) scripts/test $(BIN) tests/fuzz
 bench: $(DEV)
 	@$(BIN)/python -m bench
+bombs: $(DEV)
+	@$(BIN)/python -m bench.bombs --check
 docs: $(DEV)
 	@$(BIN)/python scripts/docs.py
 clean:

@@ -1,10 +1,12 @@
 """Run every measurement."""
 
 from bench import (
+    bombs,
     create_session,
     first_call,
     first_token,
     list_events,
+    many_sandboxes,
     serve_ready,
     steps,
     streams,
@@ -13,6 +15,7 @@ from bench import (
 
 BENCHES = (
     serve_ready, first_token, first_call, steps, uploads, list_events, create_session, streams,
+    bombs, many_sandboxes,
 )  # fmt: skip
 for bench in BENCHES:
     bench.main()

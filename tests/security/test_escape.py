@@ -26,7 +26,7 @@ from tests.support.sandboxes import SPEC, needed, real_sandboxes, supervisor_pid
 
 ID = "sesn_escape"
 ATTEMPTS = r"""
-import ctypes, errno, fcntl, json, os, platform, pty, socket, struct, sys, termios
+import ctypes, errno, fcntl, json, os, platform, pty, resource, socket, struct, sys, termios
 libc = ctypes.CDLL(None, use_errno=True)
 X86 = platform.machine() == "x86_64"
 results = {}
@@ -102,6 +102,10 @@ attempt("vsock behind bits", lambda: (lambda fd: None if fd >= 0 else (_ for _ i
 attempt("packet", opened(17, socket.SOCK_RAW))
 attempt("alg", opened(38, socket.SOCK_SEQPACKET))
 attempt("netlink audit", opened(16, socket.SOCK_RAW, 9))
+for number, name in ((6, "xfrm"), (12, "netfilter"), (15, "uevent"), (16, "generic")):
+    attempt("netlink " + name, opened(16, socket.SOCK_RAW, number))
+for number, name in ((21, "rds"), (29, "can"), (30, "tipc"), (31, "bluetooth"), (39, "nfc"), (41, "kcm"), (44, "xdp")):
+    attempt("family " + name, opened(number, socket.SOCK_RAW))
 attempt("netlink route", opened(16, socket.SOCK_RAW, 0))
 attempt("raw", opened(socket.AF_INET, socket.SOCK_RAW, 1))
 attempt("unix", opened(socket.AF_UNIX))
@@ -119,6 +123,22 @@ attempt("new user namespace", call("unshare", 0x10000000))
 attempt("new mount namespace", call("unshare", 0x20000))
 attempt("clone user namespace", syscall(56, 220, 0x10000000 | 17, 0, 0, 0, 0))
 attempt("clone3", syscall(435, 435, 0, 0))
+for name, x86, arm in (
+    ("fsopen", 430, 430), ("open_tree", 428, 428), ("move_mount", 429, 429), ("mount_setattr", 442, 442),
+    ("pivot_root", 155, 41), ("process_vm_writev", 311, 271), ("kcmp", 312, 272), ("pidfd_getfd", 438, 438),
+    ("add_key", 248, 217), ("request_key", 249, 218), ("init_module", 175, 105), ("finit_module", 313, 273),
+    ("kexec_load", 246, 104), ("acct", 163, 89), ("swapon", 167, 224), ("settimeofday", 164, 170),
+    ("sethostname", 170, 161), ("syslog", 103, 116), ("quotactl", 179, 60),
+):
+    attempt(name, syscall(x86, arm, 0, 0, 0, 0))
+def other_words():
+    pid = os.fork()
+    if pid == 0:
+        made = libc.syscall(ctypes.c_long(0x40000000 | (41 if X86 else 198)), ctypes.c_long(40), ctypes.c_long(1), ctypes.c_long(0))
+        os._exit(0 if made >= 0 else 1)
+    if os.waitpid(pid, 0)[1]:
+        raise OSError(errno.EPERM, "killed, or refused")
+attempt("another word size", other_words)
 attempt("setns", call("setns", os.open("/proc/self/ns/net", os.O_RDONLY), 0))
 attempt("ptrace", call("ptrace", 16, 1, 0, 0))
 attempt("process_vm_readv", syscall(310, 270, 2, 0, 0, 0, 0, 0))
@@ -139,7 +159,22 @@ def inject():
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSTI, b"x")
 attempt("TIOCSTI", inject)
+def inject_behind_bits():
+    master, slave = pty.openpty()
+    if libc.ioctl(slave, ctypes.c_ulong((1 << 32) | termios.TIOCSTI), b"x") == -1:
+        raise OSError(ctypes.get_errno(), "ioctl")
+attempt("TIOCSTI behind bits", inject_behind_bits)
+attempt("TIOCLINUX", lambda: fcntl.ioctl(pty.openpty()[1], 0x541C, b"\3"))
 attempt("controlling terminal", lambda: os.open("/dev/tty", os.O_RDWR))
+attempt("hardlink to a program", lambda: os.link("/usr/bin/env", "/workspace/linked"))
+attempt("hardlink out of uploads", lambda: os.link("/mnt/session/uploads", "/workspace/linked"))
+attempt("real-time scheduling", lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)))
+def core_dumps():
+    resource.setrlimit(resource.RLIMIT_CORE, (1 << 20, 1 << 20))
+attempt("core dumps", core_dumps)
+def more_files():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1 << 20, 1 << 20))
+attempt("more open files", more_files)
 attempt("oom score", lambda: os.write(os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC), b"-1000"))
 status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
 results["status"] = {k: status[k].split() for k in ("CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb", "NoNewPrivs", "Seccomp", "Uid")}
@@ -148,6 +183,15 @@ results["pids"] = sorted(int(name) for name in os.listdir("/proc") if name.isdig
 results["cmdline 1"] = open("/proc/1/cmdline").read()
 results["descriptors"] = inherited
 results["cgroup"] = open("/proc/self/cgroup").read()
+def streams_of_1():
+    return {name: os.readlink(f"/proc/1/fd/{name}") for name in ("0", "1", "2")}
+try:
+    results["streams of 1"] = streams_of_1()
+except OSError:
+    results["streams of 1"] = {}
+results["nosuid"] = {path: bool(os.statvfs(path).f_flag & os.ST_NOSUID) for path in ("/workspace", "/tmp", "/mnt/user", "/mnt/session/outputs", "/dev/shm")}
+results["kernel addresses"] = sum(int(line.split()[0], 16) for line in open("/proc/kallsyms").readlines()[:50]) if os.path.exists("/proc/kallsyms") else 0
+results["keys"] = open("/proc/keys").read() if os.path.exists("/proc/keys") else ""
 results["devices"] = sorted(os.listdir("/dev"))
 print(json.dumps(results))
 """
@@ -210,6 +254,44 @@ REFUSED = {
     "reboot": "EPERM",
     "TIOCSTI": "EPERM",
     "controlling terminal": "ENXIO",
+    "fsopen": "EPERM",
+    "open_tree": "EPERM",
+    "move_mount": "EPERM",
+    "mount_setattr": "EPERM",
+    "pivot_root": "EPERM",
+    "process_vm_writev": "EPERM",
+    "kcmp": "EPERM",
+    "pidfd_getfd": "EPERM",
+    "add_key": "EPERM",
+    "request_key": "EPERM",
+    "init_module": "EPERM",
+    "finit_module": "EPERM",
+    "kexec_load": "EPERM",
+    "acct": "EPERM",
+    "swapon": "EPERM",
+    "settimeofday": "EPERM",
+    "sethostname": "EPERM",
+    "syslog": "EPERM",
+    "quotactl": "EPERM",
+    "another word size": "EPERM",
+    "TIOCSTI behind bits": "EPERM",
+    "TIOCLINUX": "EPERM ENOTTY",
+    "hardlink to a program": "EXDEV EPERM EROFS",
+    "hardlink out of uploads": "EXDEV EPERM",
+    "real-time scheduling": "EPERM",
+    "core dumps": "EPERM ValueError",
+    "more open files": "EPERM ValueError",
+    "netlink xfrm": "EAFNOSUPPORT",
+    "netlink netfilter": "EAFNOSUPPORT",
+    "netlink uevent": "EAFNOSUPPORT",
+    "netlink generic": "EAFNOSUPPORT",
+    "family rds": "EAFNOSUPPORT",
+    "family can": "EAFNOSUPPORT",
+    "family tipc": "EAFNOSUPPORT",
+    "family bluetooth": "EAFNOSUPPORT",
+    "family nfc": "EAFNOSUPPORT",
+    "family kcm": "EAFNOSUPPORT",
+    "family xdp": "EAFNOSUPPORT",
     "oom score": "EACCES",
 }
 ALLOWED = ("unix", "inet", "netlink route")
@@ -301,6 +383,20 @@ async def test_no_descriptor_leads_out(found: dict[str, Any]) -> None:
     for target in found["descriptors"]:
         # the sealed copy of the library that bubblewrap was started with is harmless
         assert target.startswith(("/dev/null", "pipe:", "/memfd:libcap", "/proc/", "/workspace"))
+
+
+async def test_the_first_process_writes_into_no_file_of_the_host(found: dict[str, Any]) -> None:
+    for target in found["streams of 1"].values():
+        assert target.startswith(("/dev/null", "pipe:"))
+
+
+async def test_what_is_writable_gives_nobody_another_user(found: dict[str, Any]) -> None:
+    assert set(found["nosuid"].values()) == {True}
+
+
+async def test_the_kernel_tells_no_addresses_and_no_keys(found: dict[str, Any]) -> None:
+    assert found["kernel addresses"] == 0
+    assert found["keys"] == ""
 
 
 async def test_no_device_of_the_host_is_there(found: dict[str, Any]) -> None:
@@ -403,11 +499,47 @@ async def test_file_tools_follow_links_inside_only(
     secret = sandboxes.root.parent / "host-secret"
     secret.write_text("secret")
     await bash(sandboxes, "1", f"ln -s {secret} leaf; ln -s / top; ln -s /proc/1/root magic")
-    for number, path in enumerate(["leaf", f"top{secret}", f"magic{secret}", f"../..{secret}"]):
+    paths = ["leaf", f"top{secret}", f"magic{secret}", f"../..{secret}"]
+    for number, path in enumerate(paths):
         outcome = await sandboxes.call(ID, spec, f"r{number}", "read", {"file_path": path})
         assert outcome.is_error, path
         assert "secret" not in text(outcome).replace("host-secret", "")
+    # written is at most a file of that name inside
+    more = {"write": {"content": "mine"}, "edit": {"old_string": "secret", "new_string": "mine"}}
+    for tool, given in more.items():
+        for number, path in enumerate(paths):
+            call = {"file_path": path, **given}
+            await sandboxes.call(ID, spec, f"{tool}{number}", tool, call)
+            assert secret.read_text() == "secret", (tool, path)
+    for tool in ("glob", "grep"):
+        given = {"pattern": "**/host-secret" if tool == "glob" else "secret", "path": "/workspace"}
+        outcome = await sandboxes.call(ID, spec, tool, tool, given)
+        assert "secret:" not in text(outcome)
     secret.unlink()
+
+
+async def test_daemons_end_with_their_sandbox(sandboxes: Bubblewrap) -> None:
+    mark = f"agentstead-daemon-{os.getpid()}"
+    daemon = (
+        f"(setsid nohup bash -c 'exec -a {mark} sleep 600' > /dev/null 2>&1 &) & sleep 0.5; echo up"
+    )
+    assert (await bash(sandboxes, "1", daemon)).endswith("up")
+    assert len(named(mark)) == 1
+    await sandboxes.destroy(ID)
+    assert named(mark) == []
+
+
+def named(mark: str) -> list[str]:
+    """The processes of this host that call themselves so."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if words.startswith(mark.encode()):
+            found.append(process.name)
+    return found
 
 
 async def test_killing_the_runner_is_survived(sandboxes: Bubblewrap, spec: SandboxSpec) -> None:

@@ -74,9 +74,10 @@ def remains(top: str, names: list[str]) -> list[str]:
                 continue
             if top in mounts or top.encode() in command:
                 found.append(f"process {process.name}: {command!r}")
-    groups = Path("/sys/fs/cgroup").rglob("agentstead-*")
     ours = {f"agentstead-{name}" for name in names}
-    found += [str(group) for group in groups if group.name in ours]
+    # groups of others come and go while one looks, which a walk does not mind
+    for folder, groups, _ in os.walk("/sys/fs/cgroup"):
+        found += [f"{folder}/{group}" for group in groups if group in ours]
     return found
 
 
