@@ -181,6 +181,11 @@ def packages_of(hands: Bubblewrap, data_dir: Path, **bounds: Any) -> Packages:
     return Packages(Layers(data_dir / FOLDER), workshop, hands.clock, Metrics())
 
 
+async def layer_of(packages: Packages, config: Any, **more: Any) -> str:
+    """The folder with what an environment without an image lists."""
+    return (await packages.prepared({"config": config}, **more)).packages
+
+
 @asynccontextmanager
 async def packaged(index: Index, **bounds: Any) -> AsyncIterator[Packaged]:
     """Real sandboxes that reach the index; at the end nothing of a build is left."""
@@ -202,4 +207,4 @@ async def main(root: str, data_dir: str, port: str) -> None:
     index = Index(int(port))
     hands = Bubblewrap(Path(root), clock=SystemClock(), egress=index.egress, env=index.env)
     packages = packages_of(hands, Path(data_dir))
-    await asyncio.gather(packages.layer(PIP), packages.layer(ALIKE))
+    await asyncio.gather(layer_of(packages, PIP), layer_of(packages, ALIKE))

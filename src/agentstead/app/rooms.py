@@ -19,6 +19,7 @@ from agentstead.resources.vaults.oauth import Oauth
 from agentstead.resources.vaults.tokens import VaultTokens
 from agentstead.resources.vaults.variables import VaultVariables
 from agentstead.sandbox.bubblewrap import Bubblewrap
+from agentstead.sandbox.images.images import Images
 from agentstead.sandbox.packages.building import Packages
 from agentstead.sandbox.packages.layers import Layers
 from agentstead.sandbox.packages.workshop import Bounds as BuildBounds
@@ -159,7 +160,7 @@ def packages_of(
         builds_max=settings.packages_builds_max,
         retry_seconds=settings.packages_retry_seconds,
     )
-    workshop = Workshop(sandbox, bounds, limits_of(settings), clock)
+    workshop = Workshop(sandbox, bounds, limits_of(settings), clock, Images.of(settings))
     return Packages(Layers.of(settings), workshop, clock, metrics)
 
 

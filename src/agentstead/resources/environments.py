@@ -9,7 +9,8 @@ from agentstead.errors import Invalid
 from agentstead.ids import ENVIRONMENT
 from agentstead.resources.listing import newest_first
 from agentstead.sandbox.images.images import Images, NoSuchImage
-from agentstead.sandbox.packages.recipe import BESIDE_A_SYSTEM, NEEDS_IMAGE, wanted
+from agentstead.sandbox.packages.recipe import BESIDE_A_SYSTEM, NEEDS_IMAGE, NEEDS_ROOT, wanted
+from agentstead.sandbox.packages.workshop import installs_into
 from agentstead.store.table import Filter, Row, Table
 from agentstead.wire import environment as wire
 from agentstead.wire import extension
@@ -38,7 +39,6 @@ async def create(call: Call, body: EnvironmentCreate) -> Mapping[str, Any]:
     """Create an environment."""
     check_scope(body.scope)
     config = wire.merged(None, body.config)
-    check_packages(call, config)
     values = {
         "id": call.services.ids.new(ENVIRONMENT),
         "name": body.name,
@@ -50,6 +50,7 @@ async def create(call: Call, body: EnvironmentCreate) -> Mapping[str, Any]:
     }
     check_own(values)
     await check_image(call, body.agentstead)
+    await check_packages(call, values)
     async with call.services.database.transaction() as tx:
         await environments.insert(call.write(tx), values)
         return wire.answer(await environments.retrieve(tx, call.workspace_id, str(values["id"])))
@@ -87,8 +88,8 @@ async def update(call: Call, environment_id: str, body: EnvironmentUpdate) -> Ma
             )
         values = changed(row, body, maxima(call))
         check_own(values)
-        if values["config"] != row["config"]:
-            check_packages(call, values["config"])
+        if any(values[name] != row[name] for name in ("config", "agentstead")):
+            await check_packages(call, values)
         if any(values[name] != row[name] for name in values):
             await environments.update(write, environment_id, values)
         return wire.answer(await environments.retrieve(tx, call.workspace_id, environment_id))
@@ -168,21 +169,27 @@ async def image_id(call: Call, given: str | None, path: str) -> str:
         raise Invalid(f"{path}: {error.message}") from None
 
 
-def check_packages(call: Call, config: Mapping[str, Any]) -> None:
+async def check_packages(call: Call, values: Mapping[str, Any]) -> None:
     """What cannot be installed is refused here, and not found out by a session."""
-    for manager in wanted(config):
+    settings = call.services.settings
+    for manager in wanted(values["config"]):
         where = f"config.packages.{manager}"
-        if call.services.settings.sandbox != "bubblewrap":
+        if settings.sandbox != "bubblewrap":
             raise Invalid(
-                f"{where}: Packages cannot be installed: sandboxes on {call.services.settings.sandbox} "
-                "have what the engine's image brings."
+                f"{where}: Packages cannot be installed: sandboxes on {settings.sandbox} have what the "
+                "engine's image brings."
             )
-        if call.services.settings.sandbox_network == "none":
+        if settings.sandbox_network == "none":
             raise Invalid(
                 f"{where}: Packages cannot be installed: sandboxes have no network on this server."
             )
-        if manager not in BESIDE_A_SYSTEM:
+        if manager in BESIDE_A_SYSTEM:
+            continue
+        image = await image_id(call, (values["agentstead"] or {}).get("image"), where)
+        if not image:
             raise Invalid(f"{where}: {manager} cannot install on this server. {NEEDS_IMAGE}")
+        if not await asyncio.to_thread(installs_into, Images.of(settings), image):
+            raise Invalid(f"{where}: {manager} cannot install on this server. {NEEDS_ROOT}")
 
 
 def maxima(call: Call) -> Mapping[str, float]:

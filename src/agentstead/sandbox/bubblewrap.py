@@ -28,7 +28,7 @@ from agentstead.sandbox.probing import Look, examine
 from agentstead.sandbox.sandbox import Mount, Outcome, Output, Probe, SandboxSpec
 from agentstead.sandbox.supervisor.journal import Journal
 from agentstead.sandbox.supervisor.outcomes import answer
-from agentstead.sandbox.supervisor.place import Place, sandbox_ids
+from agentstead.sandbox.supervisor.place import BUILD, Place, sandbox_ids
 from agentstead.sandbox.supervisor.runner.packages import PACKAGES
 from agentstead.sandbox.uploads import holds_uploads, listed, put_in_place, take_away
 from agentstead.store.blobs import PIECE_BYTES, to_its_end
@@ -38,8 +38,6 @@ START_SECONDS = 20.0
 ATTEMPTS_MAX = 4
 """Supervisors tried for one call before the sandbox counts as lost."""
 RETRY_SECONDS = 0.02
-BUILD = "build-"
-"""Prefix of the sandboxes in which packages are installed; they belong to no session."""
 LATE_SECONDS = 10.0
 """How long the supervisor that another worker is starting may take to listen."""
 
@@ -117,7 +115,7 @@ class Bubblewrap:
             "id": call_id,
             "tool": tool,
             "input": dict(arguments),
-            "packages": spec.packages,
+            "packages": installed_in(spec),
         }
         if spec.uploads or holds_uploads(place):
             await asyncio.to_thread(put_in_place, place, spec.uploads)
@@ -270,7 +268,7 @@ class Bubblewrap:
             "limits": asdict(spec.limits),
             "require_cgroups": self._require_cgroups,
             "mounts": [asdict(mount) for mount in mounts_of(spec)],
-            "packages": spec.packages,
+            "packages": installed_in(spec),
             "env": {**system.env, **self.env, **spec.env},
             "network": await proxy_config(spec.network, self.egress, self._managers, hosts),
             **system.config,
@@ -318,6 +316,11 @@ class Bubblewrap:
                 kind="start",
             )
         return program, []
+
+
+def installed_in(spec: SandboxSpec) -> str:
+    """What tells a sandbox with packages from one that has other ones, or none."""
+    return spec.packages or ":".join(spec.layers)
 
 
 def mounts_of(spec: SandboxSpec) -> list[Mount]:

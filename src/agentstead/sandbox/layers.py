@@ -51,18 +51,25 @@ def layer_id(spec: SandboxSpec, scripts: Sequence[str]) -> str:
 
 
 async def build_layer(
-    builds: Bubblewrap, spec: SandboxSpec, scripts: Sequence[str], into: Path
+    builds: Bubblewrap,
+    spec: SandboxSpec,
+    scripts: Sequence[str],
+    into: Path,
+    *,
+    sandbox_id: str = "",
 ) -> AsyncIterator[tuple[str, ...]]:
     """Run shell scripts one after the other on `spec.image`; `into` becomes what they changed.
 
     Yields the output of each, in lines, when it has ended. `builds`: sandboxes made with `installing`.
+    `sandbox_id`: of the one they run in, where it should be the same for the same build in words of the
+    caller's.
     `spec`: limits (`call_seconds` is for each script), network, environment, layers below.
     Raises LayerFailed for a script that fails, SandboxFault where it cannot run. As a plain user that
     is always.
     """
     if os.geteuid() != 0:
         raise SandboxFault(PLAIN_USER, kind="start")
-    place = Place(builds.root, layer_id(spec, scripts))
+    place = Place(builds.root, sandbox_id or layer_id(spec, scripts))
     inside = replace(spec, env={**AS_ROOT, **spec.env})
     try:
         for number, script in enumerate(scripts):

@@ -70,6 +70,16 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """Where the packages of an environment are on this host; one of the two, or none."""
+
+    packages: str = ""
+    """A folder to be bound into a sandbox."""
+    layers: tuple[str, ...] = ()
+    """Folders to be put on top of its image."""
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxSpec:
     """What a sandbox is made of. It holds for one that is started; one that runs stays as it is."""
 

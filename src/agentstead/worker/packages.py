@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 from agentstead.errors import SandboxFault
 from agentstead.harness.state import State
+from agentstead.sandbox.sandbox import Prepared
 from agentstead.wire.events.stored import Draft
 from agentstead.worker.world import World
 
 TOOLSET = "agent_toolset_20260401"
+NOWHERE = Prepared()
 TROUBLE = "packages"
 """Under which it is remembered, until the session is idle, that this was told."""
 
@@ -22,8 +24,8 @@ TROUBLE = "packages"
 class Installed:
     """What a call gets."""
 
-    layer: str = ""
-    """Their folder on this host."""
+    where: Prepared = NOWHERE
+    """Where they are on this host."""
     note: str = ""
     """What the model has to know beside the call's result."""
     troubles: tuple[Draft, ...] = ()
@@ -32,14 +34,14 @@ class Installed:
 def begin(world: World, state: State) -> None:
     """Have them installed while the model still thinks, where there are tools that may need them."""
     if any(tool["type"] == TOOLSET for tool in state.agent["tools"]):
-        world.packages.begin(state.environment.get("config", {}))
+        world.packages.begin(state.environment)
 
 
 async def installed(world: World, state: State, thread_id: str) -> Installed:
     """Wait for them, unless it was said already that they are not there."""
-    config = state.environment.get("config", {})
+    wait = TROUBLE not in state.told
     try:
-        return Installed(await world.packages.layer(config, wait=TROUBLE not in state.told))
+        return Installed(await world.packages.prepared(state.environment, wait=wait))
     except SandboxFault as fault:
         error = {
             "type": "unknown_error",
@@ -52,4 +54,4 @@ async def installed(world: World, state: State, thread_id: str) -> Installed:
         note = f"[The packages of this environment are not installed. {fault.message}]"
         private = {"told": TROUBLE}
         told = Draft("session.error", thread_id, {"error": error}, private)
-        return Installed(note=note, troubles=() if TROUBLE in state.told else (told,))
+        return Installed(note=note, troubles=(told,) if wait else ())

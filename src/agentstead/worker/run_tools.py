@@ -37,7 +37,8 @@ async def run_tool(world: World, state: State, call: Call) -> list[Draft]:
                         network=network_for(state),
                         image=image_for(state),
                         env=await variables_for(world, state),
-                        packages=packages.layer,
+                        packages=packages.where.packages,
+                        layers=packages.where.layers,
                     ),
                 )
             )

@@ -12,7 +12,7 @@ from agentstead.ids import Ids
 from agentstead.log.log import Lease, Log
 from agentstead.providers.prices import Price
 from agentstead.providers.provider import Capabilities, Provider
-from agentstead.sandbox.sandbox import Limits, Mount, Outcome, Sandbox, Upload
+from agentstead.sandbox.sandbox import Limits, Mount, Outcome, Prepared, Sandbox, Upload
 from agentstead.tools.tool import Tool
 
 
@@ -212,12 +212,12 @@ NO_VARIABLES = NoVariables()
 class SessionPackages(Protocol):
     """The packages of environments (`sandbox.packages.building.Packages`)."""
 
-    def begin(self, config: Mapping[str, Any]) -> None:
-        """Have what an environment's `config` lists installed, for somebody who will need it soon."""
+    def begin(self, environment: Mapping[str, Any]) -> None:
+        """Have what a session's environment lists installed, for somebody who will need it soon."""
         ...
 
-    async def layer(self, config: Mapping[str, Any], *, wait: bool = True) -> str:
-        """The folder with them; empty when there are none, or none yet and nobody waits. Raises
+    async def prepared(self, environment: Mapping[str, Any], *, wait: bool = True) -> Prepared:
+        """Where that is; nowhere when there is none, or none yet and nobody waits. Raises
         SandboxFault."""
         ...
 
@@ -228,9 +228,9 @@ class NoPackages:
     def begin(self, _: Mapping[str, Any]) -> None:
         """Nothing."""
 
-    async def layer(self, _: Mapping[str, Any], *, wait: bool = True) -> str:  # noqa: ARG002
-        """None."""
-        return ""
+    async def prepared(self, _: Mapping[str, Any], *, wait: bool = True) -> Prepared:  # noqa: ARG002
+        """Nowhere."""
+        return Prepared()
 
 
 NO_PACKAGES = NoPackages()

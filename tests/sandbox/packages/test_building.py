@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from agentstead.errors import SandboxFault
-from agentstead.sandbox.bubblewrap import BUILD
 from agentstead.sandbox.sandbox import Limits, SandboxSpec
-from tests.support.packages import ALIKE, BOTH, PIP, package_index, packaged, packages_of
+from agentstead.sandbox.supervisor.place import BUILD
+from tests.support.packages import ALIKE, BOTH, PIP, layer_of, package_index, packaged, packages_of
 from tests.support.sandboxes import needed, supervisor_pid, text
 
 pytestmark = pytest.mark.timeout(90)
@@ -50,14 +50,14 @@ async def test_one_build_by_pip_and_npm_serves_every_sandbox() -> None:
         async with packaged(index) as place:
             index.open.clear()
             ours, theirs = place.packages, packages_of(place.hands, place.data_dir)
-            builds = [asyncio.create_task(one.layer(BOTH)) for one in (ours, ours, theirs)]
+            builds = [asyncio.create_task(layer_of(one, BOTH)) for one in (ours, ours, theirs)]
             await until(lambda: index.downloads)
             (note,) = theirs.layers.building()
             assert note.words == "pip"  # the last in the order of the wire
-            assert await theirs.layer(BOTH, wait=False) == ""
+            assert await layer_of(theirs, BOTH, wait=False) == ""
             index.open.set()
             (layer,) = set(await asyncio.gather(*builds))
-            assert await theirs.layer(BOTH, wait=False) == layer
+            assert await layer_of(theirs, BOTH, wait=False) == layer
             assert index.downloads == 1
 
             owner = "65534" if os.geteuid() == 0 else "1000"
@@ -81,7 +81,7 @@ async def test_a_failure_is_remembered_for_a_while_and_then_tried_again() -> Non
             page = index.files.pop("/simple/it/")
             for _ in range(2):
                 with pytest.raises(SandboxFault) as caught:
-                    await place.packages.layer(PIP)
+                    await layer_of(place.packages, PIP)
                 assert caught.value.kind == "packages"
                 assert caught.value.message.startswith("pip could not install it==1.0:\n")
                 assert "No matching distribution found for it==1.0" in caught.value.message
@@ -94,10 +94,10 @@ async def test_a_failure_is_remembered_for_a_while_and_then_tried_again() -> Non
             index.open.clear()
             late = packages_of(place.hands, place.data_dir, retry_seconds=0, seconds=1.5)
             with pytest.raises(SandboxFault, match=r"timed out after .* s and was ended"):
-                await late.layer(PIP)
+                await layer_of(late, PIP)
             index.open.set()
             again = packages_of(place.hands, place.data_dir, retry_seconds=0)
-            found = await said(place.hands, await again.layer(PIP), "it-runs; cat f", call="c2")
+            found = await said(place.hands, await layer_of(again, PIP), "it-runs; cat f", call="c2")
             assert found.splitlines()[1:] == ["it runs 42", "kept"]
             assert found.startswith("[the sandbox was started again")
             assert list(place.packages.layers.failures()) == []
@@ -121,7 +121,7 @@ async def test_a_builder_that_is_killed_leaves_nothing_half_done() -> None:
             layers = place.packages.layers
             assert (layers.listed(), list(layers.building())) == ([], [])
             assert sum(one.name.startswith(".new-") for one in layers.root.iterdir()) == 2
-            builds = [asyncio.create_task(place.packages.layer(one)) for one in (PIP, ALIKE)]
+            builds = [asyncio.create_task(layer_of(place.packages, one)) for one in (PIP, ALIKE)]
             await until(lambda: len(list(layers.building())) == 2)
             index.open.set()
             for number, layer in enumerate(await asyncio.gather(*builds)):
@@ -154,6 +154,6 @@ async def test_managers_that_need_an_image_are_refused() -> None:
     with package_index() as index:
         async with packaged(index) as place:
             with pytest.raises(SandboxFault, match="agentstead image build"):
-                await place.packages.layer({"packages": {"apt": ["jq"], "pip": ["it"]}})
-            assert await place.packages.layer({"type": "self_hosted"}) == ""
+                await layer_of(place.packages, {"packages": {"apt": ["jq"], "pip": ["it"]}})
+            assert await layer_of(place.packages, {"type": "self_hosted"}) == ""
             assert index.asked == []

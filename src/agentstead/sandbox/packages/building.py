@@ -13,10 +13,12 @@ from typing import Any
 
 from agentstead.clock import Clock
 from agentstead.errors import SandboxFault
-from agentstead.sandbox.bubblewrap import BUILD
+from agentstead.sandbox.packages.fault import PackagesFault
 from agentstead.sandbox.packages.layers import TREE, Layers
-from agentstead.sandbox.packages.recipe import NEEDS_IMAGE, Recipe, wanted
-from agentstead.sandbox.packages.workshop import Bounds, PackagesFault, Workshop
+from agentstead.sandbox.packages.recipe import Recipe, wanted
+from agentstead.sandbox.packages.workshop import Bounds, Workshop
+from agentstead.sandbox.sandbox import Prepared
+from agentstead.sandbox.supervisor.place import BUILD
 from agentstead.telemetry import logs
 from agentstead.telemetry.metrics import Metrics
 
@@ -41,32 +43,32 @@ class Packages:
         self._early: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(self.bounds.builds_max)
 
-    async def layer(self, config: Mapping[str, Any], *, wait: bool = True) -> str:
-        """The folder with what an environment's `config` lists; empty where it lists nothing.
+    async def prepared(self, environment: Mapping[str, Any], *, wait: bool = True) -> Prepared:
+        """Where what a session's `environment` lists is; nowhere where it lists nothing.
 
-        Builds it where it is not there; without `wait` the answer is then empty. A build goes on when
+        Builds it where it is not there; without `wait` the answer is then nowhere. A build goes on when
         the caller is cancelled. Raises SandboxFault with the installer's last lines.
         """
-        recipe = await self._recipe(config)
+        recipe = await self.workshop.recipe(environment)
         if recipe is None:
-            return ""
+            return Prepared()
         key = recipe.key
         tree = await asyncio.to_thread(self.layers.tree, key)
+        if tree is None and not wait:
+            return Prepared()
         if tree is not None:
-            return str(tree)
-        if not wait:
-            return ""
+            return placed(recipe, tree)
         task = self._builds.get(key)
         if task is None:
             task = self._builds[key] = asyncio.create_task(self._made(recipe), name=f"layer {key}")
             task.add_done_callback(lambda done: self._over(key, done))
-        return str(await asyncio.shield(task))
+        return placed(recipe, await asyncio.shield(task))
 
-    def begin(self, config: Mapping[str, Any]) -> None:
+    def begin(self, environment: Mapping[str, Any]) -> None:
         """Have it built, for somebody who will need it soon; nobody hears of a failure here."""
-        if not wanted(config):
+        if not wanted(environment.get("config", {})):
             return
-        task = asyncio.create_task(self._begin(config), name="packages, early")
+        task = asyncio.create_task(self._begin(environment), name="packages, early")
         self._early.add(task)
         task.add_done_callback(self._early.discard)
 
@@ -94,20 +96,11 @@ class Packages:
             if self.clock.now() - failure.at > FAILURE_SECONDS:
                 self.layers.forget_failure(failure.key)
 
-    async def _begin(self, config: Mapping[str, Any]) -> None:
+    async def _begin(self, environment: Mapping[str, Any]) -> None:
         try:
-            await self.layer(config)
+            await self.prepared(environment)
         except SandboxFault:
             return  # the call that needs them is told
-
-    async def _recipe(self, config: Mapping[str, Any]) -> Recipe | None:
-        packages = wanted(config)
-        for manager in packages:
-            if manager not in self.workshop.managers:
-                raise PackagesFault(f"{manager} cannot install here. {NEEDS_IMAGE}")
-        if not packages:
-            return None
-        return Recipe(packages, await self.workshop.base(packages), self.workshop.env)
 
     def _over(self, key: str, task: "asyncio.Task[Path]") -> None:
         del self._builds[key]
@@ -140,7 +133,9 @@ class Packages:
             await self.workshop.install(
                 recipe, draft, lambda words: self.layers.begun(key, packages, since, words)
             )
-            layer = await asyncio.to_thread(self.layers.publish, key, packages, self.clock.now())
+            layer = await asyncio.to_thread(
+                self.layers.publish, key, packages, self.clock.now(), ours=not recipe.whole
+            )
         except (SandboxFault, OSError, ValueError) as fault:
             words = str(fault)
             self.layers.failed(key, packages, self.clock.now(), words)
@@ -155,3 +150,8 @@ class Packages:
 
     def _note(self, outcome: str, begun: float) -> None:
         self.metrics.packages_built(outcome, self.clock.monotonic() - begun)
+
+
+def placed(recipe: Recipe, tree: Path) -> Prepared:
+    """How a sandbox gets them."""
+    return Prepared(layers=(str(tree),)) if recipe.whole else Prepared(packages=str(tree))

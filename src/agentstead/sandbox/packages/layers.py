@@ -91,10 +91,13 @@ class Layers:
         draft.mkdir(mode=0o755)
         return draft
 
-    def publish(self, key: str, packages: Mapping[str, Any], now: float) -> Layer:
-        """Let the draft be the layer; its tree becomes the platform's own first. Only under the lock."""
+    def publish(
+        self, key: str, packages: Mapping[str, Any], now: float, *, ours: bool = True
+    ) -> Layer:
+        """Let the draft be the layer; `ours`: its tree becomes the platform's own first. Only under the
+        lock."""
         draft = self.root / f"{DRAFT}{key}"
-        size = owned(draft / TREE)
+        size = owned(draft / TREE) if ours else disk.used(draft / TREE, 1 << 62)
         about = {"packages": packages, "size_bytes": size, "built_at": now}
         written(draft / ABOUT, about)
         draft.rename(self.root / key)

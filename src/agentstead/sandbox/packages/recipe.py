@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from agentstead.sandbox.supervisor.place import BUILD
 from agentstead.sandbox.supervisor.runner.packages import NODE_PACKAGES, PYTHON_PACKAGES
 from agentstead.wire.environment import MANAGERS
 
@@ -52,6 +53,15 @@ class Recipe:
     """What it is installed on: interpreters and managers with their versions, or an image."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Variables that say where managers look."""
+    image: str = ""
+    """The id of the image that they are for; empty: the host's own system directories."""
+    whole: bool = False
+    """Whether they are installed into that image, and not beside its system."""
+
+    @property
+    def sandbox_id(self) -> str:
+        """Of the sandbox in which they are installed."""
+        return f"{BUILD}{self.key}"
 
     @property
     def key(self) -> str:
@@ -61,6 +71,8 @@ class Recipe:
             list(self.packages.items()),
             sorted(self.base.items()),
             sorted(self.env.items()),
+            self.image,
+            self.whole,
         ]
         text = json.dumps(parts, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:KEY_CHARACTERS]
@@ -107,6 +119,10 @@ BESIDE_A_SYSTEM = tuple(COMMANDS)
 NEEDS_IMAGE = (
     "It needs a root file system of the platform's own, which its operator makes with "
     "`agentstead image build`; pip and npm need none."
+)
+NEEDS_ROOT = (
+    "It installs into an image, which needs the platform to run as root and an image that root imported; "
+    "pip and npm need neither."
 )
 NEEDED = {"npm": "npm", "pip": "python3-pip"}
 """The Debian package that brings a manager."""

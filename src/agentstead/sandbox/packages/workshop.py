@@ -7,26 +7,33 @@ that an installer writes down hold. It survives the process that waits for it: t
 """
 
 import asyncio
+import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from agentstead.clock import Clock
 from agentstead.errors import SandboxFault
 from agentstead.sandbox import ending, link
-from agentstead.sandbox.bubblewrap import BUILD, Bubblewrap
+from agentstead.sandbox.bubblewrap import Bubblewrap
+from agentstead.sandbox.images.images import Images
 from agentstead.sandbox.managers import SYSTEM_PATH, hosts_in
+from agentstead.sandbox.packages import on_image
+from agentstead.sandbox.packages.fault import PackagesFault, could_not
 from agentstead.sandbox.packages.layers import TREE
 from agentstead.sandbox.packages.recipe import (
     BESIDE_A_SYSTEM,
     MISSING,
     NEEDED,
+    NEEDS_IMAGE,
+    NEEDS_ROOT,
     Recipe,
     Step,
     index_variables,
-    last_words,
     steps,
+    wanted,
 )
 from agentstead.sandbox.sandbox import Limits, Mount, Network, SandboxSpec
 from agentstead.sandbox.supervisor.place import Place
@@ -49,13 +56,6 @@ VERSIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 """Manager → what of this host its packages depend on, and how to ask for its version."""
 
 
-class PackagesFault(SandboxFault):
-    """The packages of an environment cannot be installed."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, kind="packages")
-
-
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What a build may use."""
@@ -73,10 +73,16 @@ class Bounds:
 class Workshop:
     """Builds for the default root file system of this host."""
 
-    managers = BESIDE_A_SYSTEM
-
-    def __init__(self, sandbox: Bubblewrap, bounds: Bounds, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self,
+        sandbox: Bubblewrap,
+        bounds: Bounds,
+        limits: Limits,
+        clock: Clock,
+        images: Images | None = None,
+    ) -> None:
         self.sandbox = sandbox
+        self.images = images
         self.bounds = bounds
         self.clock = clock
         self._limits = replace(
@@ -87,7 +93,21 @@ class Workshop:
         )
         self._versions: dict[str, dict[str, str]] = {}
 
-    async def base(self, managers: Iterable[str]) -> dict[str, str]:
+    async def recipe(self, environment: Mapping[str, Any]) -> Recipe | None:
+        """What a session's `environment` lists; None: nothing. Raises PackagesFault for what cannot be."""
+        packages = wanted(environment.get("config", {}))
+        image = str((environment.get("agentstead") or {}).get("image") or "")
+        if not packages:
+            return None
+        whole = bool(image) and await asyncio.to_thread(installs_into, self.images, image)
+        for manager in packages:
+            if not whole and manager not in BESIDE_A_SYSTEM:
+                why = NEEDS_ROOT if image else NEEDS_IMAGE
+                raise PackagesFault(f"{manager} cannot install here. {why}")
+        base = {} if image else await self._base(packages)
+        return Recipe(packages, base, self.env, image, whole)
+
+    async def _base(self, managers: Iterable[str]) -> dict[str, str]:
         """What the packages of these managers depend on, with its version; asked for once."""
         for manager in managers:
             if manager not in self._versions:
@@ -105,33 +125,60 @@ class Workshop:
         """Leave the packages in `draft`/tree. Raises PackagesFault, SandboxFault."""
         if self.sandbox.egress is None:
             raise PackagesFault("Sandboxes have no network here, so nothing can be installed.")
-        sandbox_id = f"{BUILD}{recipe.key}"
+        for attempt in range(ATTEMPTS_MAX):
+            try:
+                if recipe.whole:
+                    await self._into(recipe, draft / TREE, tell)
+                else:
+                    await self._beside(recipe, draft / TREE, tell)
+                return
+            except SandboxFault as fault:
+                if fault.kind not in ("unknown", "lost") or attempt + 1 == ATTEMPTS_MAX:
+                    raise
+
+    async def _into(self, recipe: Recipe, tree: Path, tell: Callable[[str], None]) -> None:
+        builds = Bubblewrap(
+            self.sandbox.root,
+            clock=self.clock,
+            egress=self.sandbox.egress,
+            env=self.sandbox.env,
+            images=self.images,
+            installing=True,
+        )
+        limits = replace(self._limits, call_seconds=self.bounds.seconds)
+        spec = replace(
+            self._spec(), limits=limits, env={**on_image.ENV, **self.env}, image=recipe.image
+        )
+        try:
+            async with asyncio.timeout(self.bounds.seconds):
+                await on_image.install(builds, spec, recipe, tree, tell)
+        except TimeoutError:
+            raise PackagesFault(
+                f"The packages were not installed within {self.bounds.seconds:g} s ({recipe.words})."
+            ) from None
+        finally:
+            await builds.close()
+
+    async def _beside(self, recipe: Recipe, tree: Path, tell: Callable[[str], None]) -> None:
+        place = Place(self.sandbox.root, recipe.sandbox_id)
+        workspace = Mount(str(place.files / "workspace"), PACKAGES, read_only=False)
+        spec = replace(self._spec(), mounts=(workspace,), env={"HOME": HOME}, image=recipe.image)
         until = self.clock.monotonic() + self.bounds.seconds
         try:
-            for attempt in range(ATTEMPTS_MAX):
-                try:
-                    for step in steps(recipe.packages):
-                        tell(step.manager)
-                        await self._run(sandbox_id, step, until)
-                    break
-                except SandboxFault as fault:
-                    if fault.kind not in ("unknown", "lost") or attempt + 1 == ATTEMPTS_MAX:
-                        raise
-                    await self.sandbox.destroy(sandbox_id)
-            place = Place(self.sandbox.root, sandbox_id)
+            for step in steps(recipe.packages):
+                tell(step.manager)
+                await self._run(place.sandbox_id, spec, step, until)
             await link.ask(place.path, {"op": "stop"})
-            await asyncio.to_thread(ending.take_workspace, place, draft / TREE)
+            await asyncio.to_thread(ending.take_workspace, place, tree)
         finally:
-            await self.sandbox.destroy(sandbox_id)
+            await self.sandbox.destroy(place.sandbox_id)
 
-    async def _run(self, sandbox_id: str, step: Step, until: float) -> None:
+    async def _run(self, sandbox_id: str, spec: SandboxSpec, step: Step, until: float) -> None:
         left = until - self.clock.monotonic()
         if left <= 0:
             raise PackagesFault(f"{step.manager}: no time was left for it.")
         arguments = {"command": step.command, "timeout_ms": max(1, int(left * 1000))}
-        outcome = await self.sandbox.call(
-            sandbox_id, self._spec(sandbox_id), step.manager, "bash", arguments
-        )
+        outcome = await self.sandbox.call(sandbox_id, spec, step.manager, "bash", arguments)
         if not outcome.is_error:
             return
         output = "\n".join(str(block.get("text", "")) for block in outcome.content)
@@ -140,17 +187,21 @@ class Workshop:
                 f"There is no {step.manager} on this platform; its operator can install the system's"
                 f" package {NEEDED[step.manager]}."
             )
-        listed = ", ".join(step.packages)
-        raise PackagesFault(f"{step.manager} could not install {listed}:\n{last_words(output)}")
+        raise could_not(step, output)
 
-    def _spec(self, sandbox_id: str) -> SandboxSpec:
-        workspace = Place(self.sandbox.root, sandbox_id).files / "workspace"
+    def _spec(self) -> SandboxSpec:
         return SandboxSpec(
             limits=self._limits,
-            mounts=(Mount(str(workspace), PACKAGES, read_only=False),),
-            env={"HOME": HOME},
             network=Network("limited", hosts_in(self.env.values()), package_managers=True),
         )
+
+
+def installs_into(images: Images | None, image_id: str) -> bool:
+    """Whether packages can be installed into this image here, and not only beside its system."""
+    if images is None or os.geteuid() != 0:
+        return False
+    image, _ = images.opened(image_id)
+    return image.ranged
 
 
 async def _said(words: tuple[str, ...]) -> str:

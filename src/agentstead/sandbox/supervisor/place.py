@@ -23,6 +23,8 @@ WRITABLE = {
     "outputs": "/mnt/session/outputs",
 }
 """Folder under `files/` → where the agent sees it. All survive a restart of the sandbox."""
+BUILD = "build-"
+"""Prefix of the ids of sandboxes in which packages are installed; they belong to no session."""
 SOCKET = "ctl.sock"
 UPLOADS = "uploads"
 UPLOADS_TARGET = "/mnt/session/uploads"

@@ -6,6 +6,8 @@ import os
 
 PACKAGES = "/mnt/packages"
 PYTHON_PACKAGES, NODE_PACKAGES = f"{PACKAGES}/python", f"{PACKAGES}/node"
+GLOBAL = "/usr/local/lib/node_modules"
+"""Where npm puts what is installed into an image; node would not look there by itself."""
 STARTUP = "/run/agentstead/startup"
 """What every Python reads as it starts (`sitecustomize.py`)."""
 
@@ -16,7 +18,7 @@ def variables(path: str) -> dict[str, str]:
     What the agent installs itself, which comes first on it, goes before them, and the system after.
     """
     if not os.path.isdir(PACKAGES):
-        return {}
+        return {"NODE_PATH": GLOBAL} if os.path.isdir(GLOBAL) else {}
     own, _, system = path.partition(":")
     return {
         "PATH": f"{own}:{PYTHON_PACKAGES}/bin:{NODE_PACKAGES}/bin:{system}",
