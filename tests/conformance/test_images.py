@@ -1,5 +1,7 @@
 """`agentstead.image` of an environment, by the official SDK's `extra_body`, and sessions on it."""
 
+import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,15 @@ async def test_a_session_keeps_the_image_it_was_made_with(
             assert MARK in await seen(client, default)
             assert MARK not in await seen(client, before)
             assert MARK in await seen(client, named)
+            apt: Any = {"type": "cloud", "packages": {"apt": ["jq"], "pip": ["it"]}}
+            able = os.geteuid() == 0 and made.ranged
+            with nullcontext() if able else pytest.raises(anthropic.BadRequestError) as refused:
+                await client.beta.environments.create(
+                    name="e", config=apt, extra_body=image(made.name)
+                )
+            if refused is not None:
+                assert "config.packages.apt: apt cannot install" in refused.value.message
+                assert "the platform to run as root" in refused.value.message
             images.remove(made)
             with pytest.raises(anthropic.BadRequestError) as gone:
                 await session(by_name)

@@ -21,6 +21,7 @@ from agentstead.resources.vaults.variables import VaultVariables
 from agentstead.sandbox.bubblewrap import Bubblewrap
 from agentstead.sandbox.images.images import Images
 from agentstead.sandbox.packages.building import Packages
+from agentstead.sandbox.packages.elsewhere import Elsewhere
 from agentstead.sandbox.packages.layers import Layers
 from agentstead.sandbox.packages.workshop import Bounds as BuildBounds
 from agentstead.sandbox.packages.workshop import Workshop
@@ -35,7 +36,7 @@ from agentstead.tools.mcp.servers import McpServers
 from agentstead.worker.files import StoredFiles
 from agentstead.worker.handing_over import HandingOver, Most
 from agentstead.worker.skills import StoredSkills
-from agentstead.worker.world import NO_PACKAGES, Pace, World
+from agentstead.worker.world import Pace, World
 
 BLOBS, SKILLS = "blobs", "skills"
 """Folders of the data directory."""
@@ -79,7 +80,7 @@ class Rooms:
             judge_model=self.settings.judge_model,
             networked=self.sandbox.networked,
             variables=self.variables,
-            packages=self.packages or NO_PACKAGES,
+            packages=self.packages or Elsewhere(),
         )
 
     def new_owner(self) -> str:
