@@ -234,12 +234,14 @@ def _add_folder(arguments: Arguments, name: str, parts: Sequence[tuple[Path, str
 
 def _check_plain(name: str, parts: Sequence[Path]) -> None:
     """What is put over a file must not follow a link of the image's."""
+    if any((part / name).parent.is_symlink() for part in parts):
+        raise BadMount(f"the folder of /{name} in the image must not be a link")
     for part in parts:
         try:
             mode = (part / name).lstat().st_mode
         except FileNotFoundError:
             continue
-        if not stat.S_ISREG(mode) or (part / name).parent.is_symlink():
+        if not stat.S_ISREG(mode):
             raise BadMount(f"/{name} of the image must be a file")
         return
     raise BadMount(f"/{name} is missing in the image")
