@@ -14,6 +14,7 @@ AgentsteadError
 │   ├── ProviderFault
 │   ├── SandboxFault
 │   ├── McpFault
+│   ├── RepositoryFault
 │   └── StoreFault
 ├── Misconfigured      the operator's: the process refuses to start and says what to do
 └── LeaseLost          nobody's: another worker carries on
@@ -143,6 +144,14 @@ class McpFault(Fault):
 
     kind: unreachable | auth (both: nothing was called) | refused (it answered with an error) |
     cut | timeout (both: whether it did what it was called for is not known)
+    """
+
+
+class RepositoryFault(Fault):
+    """A repository could not be checked out.
+
+    kind: authentication | forbidden | not_found | checkout (what is wanted is not in it, or there is
+    no place for it) | clone (everything else)
     """
 
 

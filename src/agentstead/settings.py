@@ -272,7 +272,18 @@ class Settings(BaseSettings):
 
     # session resources
     repository_hosts: list[str] = ["github.com"]
-    """Hosts that sessions may name repositories of."""
+    """Hosts that sessions may name repositories of, with a port where it is not 443 (JSON)."""
+    repository_private_networks: Openings = []
+    """Addresses beyond the public internet at which such hosts may be, with or without a port (JSON),
+    e.g. `["10.1.0.9:443"]`."""
+    repository_ca_file: Path | None = None
+    """Certificates (PEM) of authorities that such hosts may have beside those that this system trusts."""
+    repository_bytes_max: int = Field(2 << 30, ge=1 << 20)
+    """On disk, of one checkout with its history; never more than the sandbox's own disk."""
+    repository_seconds: float = Field(300.0, gt=0)
+    """For one checkout; what takes longer is given up and tried again."""
+    repository_depth: int = Field(50, ge=0)
+    """Commits of history that a checkout has; 0: all of them."""
 
     # watching
     log_level: str = "info"

@@ -97,20 +97,12 @@ async def test_only_files_are_detached(server: Running, client: Any, session: An
 
 
 @requirement("resources:token")
-async def test_a_token_is_for_repositories_and_never_kept(
-    server: Running, client: Any, session: Any
-) -> None:
+async def test_only_repositories_have_a_token(server: Running, client: Any, session: Any) -> None:
     resources = client.beta.sessions.resources
     await attach(server, session, a_file(1), REPOSITORY)
-    for wrong, said in (
-        ("sesrsc_1", "Only a github_repository"),
-        ("sesrsc_repo", "Tokens of repositories"),
-    ):
-        with pytest.raises(anthropic.BadRequestError, match=said) as refused:
-            await resources.update(
-                wrong, session_id=session.id, authorization_token="ghp_verysecret"
-            )
-        assert "verysecret" not in refused.value.response.text
+    with pytest.raises(anthropic.BadRequestError, match="Only a github_repository") as refused:
+        await resources.update("sesrsc_1", session_id=session.id, authorization_token="ghp_secret")
+    assert "ghp_secret" not in refused.value.response.text
     http = server.http()
     path = f"/v1/sessions/{session.id}/resources/sesrsc_repo"
     for body in ({}, {"authorization_token": ""}, {"authorization_token": None}):
@@ -141,9 +133,9 @@ WRONG: list[tuple[list[dict[str, Any]], str]] = [
     ([file(mount_path="../x")], 'resources.0.mount_path: The path must not contain ".."'),
     ([file(colour="red")], "resources.0.colour: Extra inputs"),
     ([file(mount_path="a"), file(mount_path="/a")], "resources.1.mount_path: /mnt/session/uploads/a is"),
-    ([repo()], "resources.0.type: github_repository is not possible"),
+    ([repo(authorization_token="")], "resources.0.authorization_token: Should have at least 1"),
+    ([repo(), repo()], "resources.1.mount_path: /workspace/tools is where resources.0 is mounted"),
     ([repo(url="git@github.com:a/b.git")], "resources.0.url: Expected https://github.com/<owner>"),
-    ([repo(authorization_token="ghp_x")], "resources.0.authorization_token: Tokens"),
     ([repo(checkout={"type": "tag", "name": "x"})], "resources.0.checkout.type: Expected"),
     ([repo(mount_path="/etc")], "resources.0.mount_path: Repositories are mounted below /workspace"),
     ([store()], "resources.0.type: memory_store is not possible"),

@@ -161,6 +161,15 @@ CREATE TABLE public.schema_migrations (
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.session_repositories (
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    resource_id text NOT NULL COLLATE pg_catalog."C",
+    sealed text,
+    skills json,
+    created_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.session_skills (
     workspace_id text NOT NULL COLLATE pg_catalog."C",
     session_id text NOT NULL COLLATE pg_catalog."C",
@@ -400,6 +409,9 @@ ALTER TABLE ONLY public.placeholders
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY public.session_repositories
+    ADD CONSTRAINT session_repositories_pkey PRIMARY KEY (session_id, resource_id);
+
 ALTER TABLE ONLY public.session_skills
     ADD CONSTRAINT session_skills_pkey PRIMARY KEY (session_id, place);
 
@@ -545,6 +557,9 @@ ALTER TABLE ONLY public.placeholders
 
 ALTER TABLE ONLY public.placeholders
     ADD CONSTRAINT placeholders_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.session_repositories
+    ADD CONSTRAINT session_repositories_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
 
 ALTER TABLE ONLY public.session_skills
     ADD CONSTRAINT session_skills_blob_id_fkey FOREIGN KEY (blob_id) REFERENCES public.blobs(id);

@@ -170,7 +170,7 @@ class Watch:
         )
         folded = from_record(self.world.any_ports, record)
         for name in vars(folded):
-            if name in ("inbox", "attempts"):
+            if name in ("inbox", "attempts", "repositories"):
                 continue
             kept, read = getattr(state, name), getattr(folded, name)
             demand(kept == read, f"live state differs from the log in {name}: {kept} != {read}")
@@ -360,8 +360,9 @@ def met(message, rest) -> bool:
             return True
         if event.type == "session.thread_status_idle" and mine and stopped_at_cap(event):
             return True
-        if event.type == "session.error" and mine:
-            return event.payload["error"]["retry_status"]["type"] == "exhausted"
+        error = event.payload.get("error") or {}
+        if event.type == "session.error" and mine and "repository_url" not in error:
+            return error["retry_status"]["type"] == "exhausted"
     return False
 
 
@@ -464,6 +465,24 @@ def goes_on(event, thread_id: str) -> bool:
     return event.type == "span.model_request_start" and event.thread_id == thread_id
 
 
+def repositories_come_first(world) -> None:
+    """No model is asked before each repository lies in its place, or was given up for this turn."""
+    for session in world.log.sessions.values():
+        given_up = set()
+        for event in session.events:
+            if event.type == "session.status_idle":
+                given_up.clear()
+            kept = (event.private or {}).get("repository")
+            if kept is not None and kept["retry_at"] is None:
+                given_up.add(kept["id"])
+            if event.type != "span.model_request_start":
+                continue
+            for one in session.row.resources:
+                placed_at = world.checkouts.placed.get((session.row.id, one["id"]))
+                there = placed_at is not None and placed_at <= event.at
+                demand(there or one["id"] in given_up, f"the model is asked without {one['url']}")
+
+
 AT_THE_END = (
     seq_is_gapless,
     results_follow_in_their_thread,
@@ -481,6 +500,7 @@ AT_THE_END = (
     budgets_are_kept,
     time_is_kept,
     pauses_end_with_room,
+    repositories_come_first,
 )
 
 

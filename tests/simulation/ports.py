@@ -7,6 +7,7 @@ fault happen, and writes the trace.
 import asyncio
 
 from agentstead.errors import McpFault, ProviderFault, SandboxFault, StoreFault
+from tests.simulation.repositories import broken_host
 
 
 def store_fault() -> StoreFault:
@@ -257,6 +258,27 @@ class GatedFiles:
             await self.process.call("files.hand_over", effect, store_fault, session_id[-4:])
         except StoreFault:  # the product says so in its log and goes on
             self.handed[session_id] = None
+
+
+class GatedRepositories:
+    """The repositories of sessions."""
+
+    def __init__(self, process, checkouts) -> None:
+        self.process = process
+        self.checkouts = checkouts
+
+    async def of(self, session_id):
+        return await self.process.call(
+            "repositories.of", lambda: self.checkouts.of(session_id), store_fault, session_id[-4:]
+        )
+
+    async def check_out(self, session_id, repository_id, limits):
+        return await self.process.call(
+            "repositories.check_out",
+            lambda: self.checkouts.check_out(session_id, repository_id, limits),
+            broken_host,
+            f"{session_id[-4:]} {repository_id}",
+        )
 
 
 class GatedClock:

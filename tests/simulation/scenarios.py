@@ -16,6 +16,7 @@ from agentstead.testing.script import Answer, cut, fail, in_turn, refuse, say, t
 from agentstead.wire.events.stored import Event
 from tests.simulation.actors import Client, Habits
 from tests.simulation.hands import Hands, Skill
+from tests.simulation.repositories import resource
 
 ALLOW = {"type": "always_allow"}
 ASK = {"type": "always_ask"}
@@ -158,6 +159,8 @@ class Scenario:
 
     judged: bool = False
     """A judge decides on calls whose policy is `auto`."""
+    repositories: tuple[tuple[str, ...], ...] = ()
+    """Per repository: the kinds of failures before it can be checked out."""
 
     def price(self, name):
         """Of the model of this name."""
@@ -180,6 +183,7 @@ class Scenario:
             budget=self.budget,
             skill=self.skill,
             seconds=self.seconds,
+            repositories=len(self.repositories),
         )
         return [client]
 
@@ -195,6 +199,7 @@ async def a_session(
     skill=None,
     budget=None,
     seconds=None,
+    repositories=0,
 ):
     """A session whose first message comes with its creation; with a child thread when asked for.
 
@@ -223,7 +228,7 @@ async def a_session(
             },
             title=None,
             metadata={},
-            resources=(),
+            resources=tuple(resource(number) for number in range(repositories)),
             vault_ids=(),
             created_at=now,
             incoming=(Incoming(event_id, "user.message", None, payload),),
@@ -410,6 +415,14 @@ GOLDEN = (
         stable=False,
     ),
     Scenario(
+        "repositories of two threads, interrupted",
+        (say(use("bash", n=1)), say("Done.")),
+        child_answers=(say("My part is done."),),
+        habits=Habits(gap_seconds=4.0, interrupts=1, deny=0.0),
+        repositories=(("clone",), ("checkout",)),
+        stable=False,
+    ),
+    Scenario(
         "a budget, raised and removed",
         (
             say("I look.", use("bash", n=1)),
@@ -491,6 +504,12 @@ class Drawn:
         self.rate_hurry = self.hourglass.choice((0.0, 0.0, 0.5))
         self.judged = self.purse.random() < 0.5
         self.rate_misjudged = self.purse.choice((0.0, 0.3))
+        kinds = ("clone", "clone", "authentication", "checkout")
+        self.shelf = Random(str(rng.getstate()[1][2:4]))
+        self.repositories = tuple(
+            tuple(self.shelf.choices(kinds, k=self.shelf.choice((0, 1, 4))))
+            for _ in range(self.shelf.choice((0, 0, 1, 2)))
+        )
 
     def price(self, name):
         return PRICE
@@ -546,6 +565,7 @@ class Drawn:
                     skill=self.skill(),
                     budget=self.budget(),
                     seconds=self.seconds(),
+                    repositories=len(self.repositories),
                 )
             )
         return clients

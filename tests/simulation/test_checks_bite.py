@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from agentstead.errors import LeaseLost
-from agentstead.harness import context, drafts, permission, plan, state, thread
+from agentstead.harness import context, drafts, permission, plan, retry, state, thread
 from agentstead.log import asks
 from agentstead.log.log import Appended
 from agentstead.testing import memory_session
@@ -22,6 +22,7 @@ from agentstead.worker import run_tools, step_tasks, turn
 from agentstead.worker.loop import Worker
 from tests.simulation import checks
 from tests.simulation.faults import CHANGE_FIRST
+from tests.simulation.repositories import Checkouts, broken_host
 from tests.simulation.run import by_seed, calmly, with_fault
 from tests.simulation.scenarios import GOLDEN
 from tests.simulation.world import PLAIN, Doubles
@@ -524,7 +525,27 @@ def never_hands_over(patch):
     patch.setattr(turn.Turn, "hand_over", nothing)
 
 
+def asks_without_repositories(patch):
+    rules = tuple(rule for rule in plan.THREAD_RULES if rule[0] != "repository_missing")
+    patch.setattr(plan, "THREAD_RULES", rules)
+
+
+def never_gives_up(patch):
+    """A repository that cannot be had is tried again for ever."""
+    patch.setattr(retry, "tries_again", lambda policy, failures, *, retryable: True)
+
+
+class NeverThere(Checkouts):
+    """No host answers any more."""
+
+    async def check_out(self, session_id, repository_id, limits):
+        await self.clock.sleep(0.5)
+        raise broken_host()
+
+
 BUGS = (
+    Bug("asks without repositories", "is asked without", asks_without_repositories),
+    Bug("never gives up", "not settled", never_gives_up, doubles=Doubles(repositories=NeverThere)),
     Bug("no fence", "a row of fence", doubles=Doubles(log=NoFence), seeds_only=True),
     Bug("a fence twice", "fence .* is not new", doubles=Doubles(log=OldFence)),
     Bug("a lease given away", "given away", doubles=Doubles(log=Generous), seeds_only=True),

@@ -33,9 +33,11 @@ from tests.simulation.ports import (
     GatedLog,
     GatedModels,
     GatedPreviews,
+    GatedRepositories,
     GatedSandbox,
     GatedServers,
 )
+from tests.simulation.repositories import Checkouts
 from tests.simulation.scenarios import JUDGE, TOOLS_OFFERED, Scenario
 from tests.simulation.violation import Violation
 
@@ -64,6 +66,7 @@ class Doubles:
     sandbox: type = FakeSandbox
     script: type = Script
     servers: type = FakeServers
+    repositories: type = Checkouts
 
 
 PLAIN = Doubles()
@@ -117,6 +120,7 @@ class SimWorld:
         }
         self.models = ScriptedModels(self.scripts)
         self.servers = self.doubles.servers(self.clock, self.scenario.listing, self.scenario.react)
+        self.checkouts = self.doubles.repositories(self.clock, self.scenario.repositories)
         self.pace = replace(PACE, **self.scenario.pace)
         self.watch = checks.Watch(self)
         self.clients = []
@@ -219,6 +223,7 @@ class SimWorld:
             pace=self.pace,
             servers=GatedServers(process, self.servers),
             files=GatedFiles(process, self.handed),
+            repositories=GatedRepositories(process, self.checkouts),
             judge_model=JUDGE if self.scenario.judged else None,
         )
 

@@ -21,6 +21,7 @@ from agentstead import outgoing, tools
 from agentstead.addresses import networks
 from agentstead.api.mount import create_app
 from agentstead.api.ports import Services
+from agentstead.app.repositories import checkouts_of, repositories_of
 from agentstead.clock import SystemClock
 from agentstead.ids import WORKER, RandomIds
 from agentstead.log.event_log import EventLog
@@ -175,6 +176,9 @@ async def serving(
         skills=StoredSkills(database, blobs, folder / "skills"),
         variables=variables,
         packages=packages,
+        repositories=repositories_of(
+            hands, database, seal, checkouts_of(config, folder / "checkouts", clock), log
+        ),
     )
     services = Services(database, log, catalogue, config, clock, ids, seal, http, blobs)
     try:

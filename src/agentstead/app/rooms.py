@@ -11,6 +11,7 @@ import httpx2
 from agentstead import addresses, outgoing, tools
 from agentstead.app.counted_log import CountedLog
 from agentstead.app.hands import Hands, desk_of, hands_of, owner_of
+from agentstead.app.repositories import CHECKOUTS, checkouts_of, repositories_of
 from agentstead.clock import Clock, SystemClock
 from agentstead.ids import WORKER, Ids, RandomIds
 from agentstead.log.event_log import EventLog
@@ -19,6 +20,7 @@ from agentstead.resources.vaults.oauth import Oauth
 from agentstead.resources.vaults.tokens import VaultTokens
 from agentstead.resources.vaults.variables import VaultVariables
 from agentstead.sandbox.bubblewrap import Bubblewrap
+from agentstead.sandbox.checkouts import Checkouts
 from agentstead.sandbox.images.images import Images
 from agentstead.sandbox.packages.building import Packages
 from agentstead.sandbox.packages.elsewhere import Elsewhere
@@ -61,6 +63,7 @@ class Rooms:
     servers: McpServers
     variables: VaultVariables
     packages: Packages | None
+    checkouts: Checkouts
 
     def world(self) -> World:
         """What a worker sees of them."""
@@ -77,6 +80,9 @@ class Rooms:
             skills=StoredSkills(self.database, self.blobs, self.settings.data_dir / SKILLS),
             pace=pace_of(self.settings),
             servers=self.servers,
+            repositories=repositories_of(
+                self.sandbox, self.database, self.seal, self.checkouts, self.log
+            ),
             judge_model=self.settings.judge_model,
             networked=self.sandbox.networked,
             variables=self.variables,
@@ -136,6 +142,7 @@ async def open_rooms(
                 servers,
                 variables,
                 packages,
+                checkouts_of(settings, settings.data_dir / CHECKOUTS, clock),
             )
     finally:
         if packages is not None:

@@ -12,7 +12,7 @@ from agentstead.log.census import without_session
 from agentstead.resources.work.ending import Ending
 from agentstead.store import files
 from agentstead.telemetry import logs
-from agentstead.worker.skills import forget
+from agentstead.worker import repositories, skills
 
 TIDY_SECONDS = 2.0
 SWEEP_SECONDS = 60.0
@@ -55,9 +55,10 @@ async def tidy_files(rooms: Rooms, *, thoroughly: bool) -> None:
     """Expire files and delete bodies; `thoroughly`: those too that no row ever spoke of."""
     try:
         await files.expire(rooms.database)
+        await repositories.forget(rooms.database)
         deleted = await files.sweep(rooms.database, rooms.blobs)
         if thoroughly:
-            await forget(rooms.database, rooms.settings.data_dir / SKILLS)
+            await skills.forget(rooms.database, rooms.settings.data_dir / SKILLS)
             deleted += await files.sweep_lost(rooms.database, rooms.blobs)
         if deleted:
             log.info("bodies deleted", bodies=deleted)
@@ -92,11 +93,14 @@ async def tidy(rooms: Rooms) -> None:
     Sandboxes are listed before sessions: one that starts meanwhile has a session by then.
     """
     await note_egress(rooms.settings.data_dir / SANDBOXES, rooms.clock, rooms.metrics)
+    await note_egress(rooms.checkouts.hands.root, rooms.clock, rooms.metrics)
     try:
         here = await rooms.sandbox.reconcile(set())
         for sandbox_id in await without_session(rooms.database, here) if here else ():
             await rooms.sandbox.destroy(sandbox_id)
             log.info("sandbox ended", session_id=sandbox_id)
+        for checkout_id in await rooms.checkouts.old(2 * rooms.settings.repository_seconds):
+            await rooms.checkouts.hands.destroy(checkout_id)
         if lying := await rooms.sandbox.uploaded():
             for sandbox_id, gone in (await rooms.files.detached(lying)).items():
                 await rooms.sandbox.take_away(sandbox_id, gone)

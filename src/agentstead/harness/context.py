@@ -64,6 +64,7 @@ def build(
     skilled: Sequence[Skill] = (),
     *,
     network: str = "",
+    checked_out: Sequence[str] = (),
 ) -> Prompt:
     """The request for a thread's next message; `builtins` are those the platform can offer.
 
@@ -79,6 +80,7 @@ def build(
     hints = [
         *place_notes(place, network),
         *mounts.at_start(mounted),
+        *checked_out,
         *mounts.skills(skilled, place),
     ]
     notes = hints if with_hands else []

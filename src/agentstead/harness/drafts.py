@@ -144,15 +144,19 @@ def rescheduled(
     state: State, thread: Thread, fault: RequestFault, retry_at: float
 ) -> tuple[Draft, ...]:
     """A model request failed and will be tried again."""
-    drafts: tuple[Draft, ...] = (
-        error(
-            thread,
-            retry.error_type(fault.kind),
-            fault.message,
-            "retrying",
-            {"retry_at": retry_at, "failures": thread.failures},
-        ),
+    told = error(
+        thread,
+        retry.error_type(fault.kind),
+        fault.message,
+        "retrying",
+        {"retry_at": retry_at, "failures": thread.failures},
     )
+    return (told, *awaiting_retry(state, thread))
+
+
+def awaiting_retry(state: State, thread: Thread) -> tuple[Draft, ...]:
+    """The thread waits for another attempt."""
+    drafts: tuple[Draft, ...] = ()
     others = (other for other in state.threads.values() if other.id != thread.id)
     if not any(other.status == "running" for other in others):
         drafts += (Draft("session.status_rescheduled", state.primary_id),)

@@ -23,6 +23,8 @@ class Skill:
 
     name: str
     description: str
+    folder: str = ""
+    """Where it lies, when not where skills do."""
 
 
 def changes(told: Sequence[str], attached: Sequence[str]) -> Mapping[str, Any] | None:
@@ -60,8 +62,10 @@ def skills(found: Sequence[Skill], environment: Mapping[str, Any]) -> list[str]:
     if not found:
         return []
     folder = WORKER_SKILLS if self_hosted(environment) else SKILLS
-    listed = "\n".join(f"- {a.name}: {a.description} ({folder}/{a.name}/SKILL.md)" for a in found)
+    listed = "\n".join(
+        f"- {a.name}: {a.description} ({a.folder or f'{folder}/{a.name}'}/SKILL.md)" for a in found
+    )
     return [
-        "You have skills: folders with instructions and files for particular tasks, read-only. Before "
+        "You have skills: folders with instructions and files for particular tasks. Before "
         f"you begin a task that one is for, read its SKILL.md and follow it.\n{listed}"
     ]

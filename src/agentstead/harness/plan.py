@@ -9,12 +9,13 @@ look at `now`, besides the running time that is written into `session.usage`.
 
 from collections.abc import Callable
 
-from agentstead.harness import drafts, retry
+from agentstead.harness import drafts, repositories, retry
 from agentstead.harness.state import State
 from agentstead.harness.steps import (
     Call,
     CallModel,
     CancelTools,
+    CheckOut,
     Record,
     RunTools,
     Step,
@@ -276,6 +277,23 @@ def budget_reached(state: State, thread: Thread, now: float) -> Step | None:
     return Record(drafts=drafts.idle(state, thread, now, drafts.BUDGET_REACHED))
 
 
+def repository_missing(state: State, thread: Thread, now: float) -> Step | None:
+    """What is to be checked out is there before the model is asked."""
+    if not thread.before_request:
+        return None
+    found = repositories.due(state.repositories, state.attempted)
+    if found is None or not repositories.with_hands(thread, state.offered):
+        return None
+    repository, at = found
+    if now < at:
+        if thread.status == "running":
+            return Record(drafts=drafts.awaiting_retry(state, thread))
+        return Wait("retry", at)
+    if announcement := drafts.running(state, thread):
+        return Record(drafts=announcement)
+    return CheckOut(thread.id, repository.id)
+
+
 def retry_to_wait_for(state: State, thread: Thread, now: float) -> Step | None:
     """A failed request waits for its next attempt."""
     if thread.retry_at is None:
@@ -338,6 +356,7 @@ THREAD_RULES: tuple[tuple[str, Callable[[State, Thread, float], Step | None]], .
     ("tools_to_run", tools_to_run),
     ("awaiting_client", awaiting_client),
     ("budget_reached", budget_reached),
+    ("repository_missing", repository_missing),
     ("retry_to_wait_for", retry_to_wait_for),
     ("input_to_answer", input_to_answer),
     ("turn_over", turn_over),

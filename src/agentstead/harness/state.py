@@ -5,14 +5,15 @@ Nothing here looks at a clock: times come from the events.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from agentstead.harness import mounts, usage
+from agentstead.harness import mounts, repositories, usage
 from agentstead.harness.budget import NOTHING, Cost
 from agentstead.harness.evolve import evolve
 from agentstead.harness.mounts import Skill
 from agentstead.harness.place import by_client
+from agentstead.harness.repositories import Attempts, Repository
 from agentstead.harness.retry import RetryPolicy
 from agentstead.harness.steps import Call, ServerCall
 from agentstead.harness.thread import Item, RequestFault, Thread
@@ -52,6 +53,8 @@ class State:
     skills: tuple[Skill, ...] = ()
     vaults: bool = False
     """Whether it may use credentials of vaults; like its skills never changed."""
+    repositories: tuple[Repository, ...] = ()
+    attempted: Mapping[str, Attempts] = field(default_factory=dict)
     seq: int = 0
     """Of the last event folded that came from the log."""
     last_at: float = 0.0
@@ -91,10 +94,6 @@ class State:
     def with_inbox(self, inbox: tuple[Pending, ...]) -> "State":
         """The same with this input pending."""
         return self if inbox == self.inbox else evolve(self, inbox=inbox)
-
-    def with_attached(self, paths: tuple[str, ...]) -> "State":
-        """The same with these files attached."""
-        return self if paths == self.attached else evolve(self, attached=paths)
 
     def owner_of(self, call_id: str) -> Thread | None:
         """The thread that has this call open."""
@@ -150,9 +149,7 @@ def fold(state: State, event: Event) -> State:
     quiet = event.type == "session.status_idle" or (
         state.quiet and (event.type in SILENT or not event.primary)
     )
-    inbox = state.inbox
-    if inbox:
-        inbox = tuple(pending for pending in inbox if pending.id != event.id)
+    inbox = tuple(one for one in state.inbox if one.id != event.id) if state.inbox else ()
     seq, last_at = max(state.seq, event.seq), max(state.last_at, event.at)
     return evolve(state, seq=seq, last_at=last_at, inbox=inbox, quiet=quiet)
 
@@ -410,6 +407,7 @@ def stopped(status: str) -> Callable[[State, Event], State]:
             active_seconds=state.active_at(event.at),
             active_since=None,
             told=frozenset() if status == "idle" else state.told,
+            attempted={} if status == "idle" else state.attempted,
         )
 
     return handler
@@ -420,6 +418,8 @@ def session_error(state: State, event: Event) -> State:
     private = event.private or {}
     if "told" in private:
         state = evolve(state, told=state.told | {private["told"]})
+    if (kept := private.get(repositories.KEY)) is not None:
+        state = evolve(state, **repositories.after(state.attempted, state.threads, kept))
     if "retry_at" not in private:
         return state
     thread = state.threads[event.thread_id]

@@ -79,6 +79,15 @@ class RunTools:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckOut:
+    """Check a repository out into the session's sandbox."""
+
+    thread_id: str
+    """Which waits for it; another one's waiting does not do it twice."""
+    repository_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class CancelTools:
     """Make sure that these calls have ended; then write `drafts` (their results)."""
 
@@ -97,4 +106,4 @@ class Wait:
     """Seconds since the epoch; only for `retry` and, beside work, `time`."""
 
 
-Step = Record | CallModel | RunTools | CancelTools | Wait
+Step = Record | CallModel | RunTools | CheckOut | CancelTools | Wait

@@ -102,6 +102,11 @@ class Thread:
     first_running_at: float | None = None
 
     @property
+    def before_request(self) -> bool:
+        """The model is to be asked next."""
+        return self.needs_model and not self.open and self.request_id is None
+
+    @property
     def name(self) -> str:
         """The agent's name."""
         return str(self.agent["name"])

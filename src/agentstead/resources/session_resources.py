@@ -15,10 +15,18 @@ from agentstead.errors import Invalid, NotFound, Refusal
 from agentstead.ids import RESOURCE
 from agentstead.log.log import Change, SessionRow
 from agentstead.resources.session_files import Wanted, copy_into, drop
+from agentstead.resources.session_repositories import keep_repositories, replace_token, stored
 from agentstead.wire import resource as wire
 from agentstead.wire.answers.answer import Deleted
 from agentstead.wire.answers.session import FileMount, Mount, MountPage
-from agentstead.wire.resource import FileResource, GithubRepository, Resource, ResourceUpdate, Rules
+from agentstead.wire.resource import (
+    FileResource,
+    GithubRepository,
+    MemoryStore,
+    Resource,
+    ResourceUpdate,
+    Rules,
+)
 
 router = Router("Session resources")
 Stored = Mapping[str, Any]
@@ -73,18 +81,25 @@ async def update(
     call: Call,
     session_id: str,
     resource_id: str,
-    body: ResourceUpdate,  # noqa: ARG001  refused whatever it is, until something uses it
+    body: ResourceUpdate,
 ) -> Mapping[str, Any]:
-    """Replace the token of a repository."""
-    row = await call.services.log.retrieve(call.workspace_id, session_id)
-    found = one_of(row, resource_id)
-    check_alive(row)
-    if found["type"] != "github_repository":
-        raise Invalid(
-            f"authorization_token: Only a github_repository has a token; {resource_id} is a "
-            f"{found['type']}."
-        )
-    raise refused_token("")
+    """Replace the token of a repository; the next attempt to check it out uses the new one."""
+
+    def decide(row: SessionRow) -> Change:
+        found = one_of(row, resource_id)
+        check_alive(row)
+        if found["type"] != "github_repository":
+            raise Invalid(
+                f"authorization_token: Only a github_repository has a token; {resource_id} is a "
+                f"{found['type']}."
+            )
+        new = {**found, "updated_at": rfc3339(call.now)}
+        return Change({"resources": [new if one is found else one for one in row.resources]})
+
+    decide(await call.services.log.retrieve(call.workspace_id, session_id))
+    await replace_token(call, session_id, resource_id, body.authorization_token)
+    row = await call.services.log.change(call.workspace_id, session_id, decide)
+    return one_of(row, resource_id)
 
 
 @router.delete("/v1/sessions/{session_id}/resources/{resource_id}", answer=Deleted)
@@ -119,44 +134,45 @@ async def attached(
     call: Call, session_id: str, given: Sequence[Resource], at: str | None = None
 ) -> tuple[Stored, ...]:
     """Resources as they are stored and answered; what cannot be had yet is refused by its path."""
-    files = []
+    wanted = []
     for number, one in enumerate(given):
         path = f"resources.{number}." if at is None else at
-        if not isinstance(one, FileResource):
-            raise unavailable(one, path)
-        files.append((one, Wanted(one.file_id, f"{path}file_id")))
-    copies = await copy_into(call, session_id, [wanted for _, wanted in files])
+        if isinstance(one, MemoryStore):
+            raise Invalid(
+                f"{path}type: {one.type} is not possible: mounting memory stores is not available "
+                "here yet."
+            )
+        if isinstance(one, GithubRepository) and call.services.settings.sandbox != "bubblewrap":
+            raise Invalid(
+                f"{path}type: {one.type} is not possible: the sandboxes of this server run on "
+                f"{call.services.settings.sandbox}, which takes no checkouts yet."
+            )
+        if isinstance(one, FileResource):
+            wanted.append(Wanted(one.file_id, f"{path}file_id"))
+    copies = iter(await copy_into(call, session_id, wanted))
     stamp = rfc3339(call.now)
-    return tuple(
-        {
-            "id": call.services.ids.new(RESOURCE),
-            "type": "file",
-            "file_id": copy,
-            "mount_path": one.mount_path or wire.default_path(one.file_id),
-            "created_at": stamp,
-            "updated_at": stamp,
-        }
-        for (one, _), copy in zip(files, copies, strict=True)
-    )
+    made: list[Stored] = []
+    repositories = []
+    for one in given:
+        if isinstance(one, GithubRepository):
+            made.append(stored(call, one, stamp))
+            repositories.append((one, made[-1]))
+        elif isinstance(one, FileResource):
+            made.append(a_file(call, one, next(copies), stamp))
+    await keep_repositories(call, session_id, repositories)
+    return tuple(made)
 
 
-def unavailable(one: Resource, path: str) -> Invalid:
-    """Why a resource cannot be attached yet."""
-    if isinstance(one, GithubRepository):
-        if one.authorization_token is not None:
-            return refused_token(path)
-        what = "cloning repositories"
-    else:
-        what = "mounting memory stores"
-    return Invalid(f"{path}type: {one.type} is not possible: {what} is not available here yet.")
-
-
-def refused_token(path: str) -> Invalid:
-    """No secret is kept that nothing uses."""
-    return Invalid(
-        f"{path}authorization_token: Tokens of repositories are refused: cloning repositories is "
-        "not available here yet, and no secret is kept without a use."
-    )
+def a_file(call: Call, one: FileResource, copy: str, stamp: str) -> Stored:
+    """A file as it is stored and answered."""
+    return {
+        "id": call.services.ids.new(RESOURCE),
+        "type": "file",
+        "file_id": copy,
+        "mount_path": one.mount_path or wire.default_path(one.file_id),
+        "created_at": stamp,
+        "updated_at": stamp,
+    }
 
 
 def one_of(row: SessionRow, resource_id: str) -> Stored:

@@ -62,6 +62,7 @@ async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
     resources = body.resources or ()
     check_resources(resources, rules_of(call, environment["config"]["type"]))
     incoming = await initial(call, body.initial_events or ())
+    vault_ids = await vaults.live(call, body.vault_ids or ())
     session_id = call.services.ids.new(SESSION)
     new = NewSession(
         id=session_id,
@@ -75,7 +76,7 @@ async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
         title=body.title,
         metadata=patch_metadata({}, body.metadata),
         resources=await attached(call, session_id, resources),
-        vault_ids=await vaults.live(call, body.vault_ids or ()),
+        vault_ids=vault_ids,
         created_at=call.now,
         incoming=incoming,
         budget=None if body.budget is None else body.budget.as_sent(),

@@ -18,7 +18,7 @@ from typing import Any
 
 from agentstead.clock import Clock
 from agentstead.errors import SandboxFault
-from agentstead.sandbox import ending, link
+from agentstead.sandbox import ending, link, planting
 from agentstead.sandbox.images.image import Image
 from agentstead.sandbox.images.images import Images
 from agentstead.sandbox.managers import PackageHosts
@@ -146,6 +146,17 @@ class Bubblewrap:
         await asyncio.to_thread(Journal(place.journal).refuse, call_id)
         await link.ask(place.path, {"op": "cancel", "id": call_id})
 
+    async def plant(self, sandbox_id: str, tree: Path, path: str) -> None:
+        """Move a folder of the host to `path` below the workspace, once and for all; starts nothing.
+
+        Raises FileExistsError when something lies there that is not to be overwritten.
+        """
+        await asyncio.to_thread(planting.plant, Place(self.root, sandbox_id), tree, path)
+
+    async def grown(self, sandbox_id: str, path: str) -> bool:
+        """Whether something was planted there, or whoever works there has a repository there."""
+        return await asyncio.to_thread(planting.grown, Place(self.root, sandbox_id), path)
+
     async def uploaded(self) -> dict[str, dict[str, str]]:
         """The sandboxes here in which uploaded files lie: path → where it was made from."""
 
@@ -185,6 +196,13 @@ class Bubblewrap:
         place = Place(self.root, sandbox_id)
         await link.ask(place.path, {"op": "stop"})
         await asyncio.to_thread(ending.end, place)
+
+    async def stop(self, sandbox_id: str) -> None:
+        """End it, whatever runs in it; its files stay, and the next call starts it again."""
+        place = Place(self.root, sandbox_id)
+        await link.ask(place.path, {"op": "stop"})
+        if place.path.is_dir():
+            await asyncio.to_thread(ending.ended, place)
 
     async def rest(self) -> None:
         """End the sandboxes here that run no call. Their files stay: the next call starts them again."""

@@ -64,12 +64,14 @@ async def proxy_config(
     hosts = list(network.hosts)
     if network.package_managers:
         hosts += [*egress.package_hosts, *image_hosts, *await managers.hosts()]
+    door = network.door
     return {
+        "door": asdict(door) if door else None,
         "policy": {
             "mode": network.mode,
             "hosts": list(dict.fromkeys(hosts)),
             "denied": list(egress.denied),
-            "ports": list(egress.ports),
+            "ports": [door.port] if door else list(egress.ports),
             "openings": list(egress.openings),
             "names": dict(egress.names),
         },

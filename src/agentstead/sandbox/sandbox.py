@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from agentstead.sandbox.egress.door import Door
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -67,6 +69,8 @@ class Network:
     """Where it is limited: the hosts of the package managers too."""
     credentials: bool = False
     """Whether there may be placeholders in it, for which secrets go in on the way out."""
+    door: Door | None = None
+    """Instead of all that: the way to one repository."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from agentstead.providers.provider import (
 from agentstead.telemetry import logs
 from agentstead.wire.budget import reached
 from agentstead.wire.events.stored import Draft
-from agentstead.worker import judge, server_tools
+from agentstead.worker import check_out, judge, server_tools
 from agentstead.worker.file_blocks import with_content
 from agentstead.worker.judge import Proposed, Ruling
 from agentstead.worker.load import tool_texts
@@ -133,8 +133,9 @@ def model_request(answer: "Answer", model: Model, scribe: Scribe | None) -> Mode
         state.environment,
         servers,
         state.mounted,
-        state.skills,
+        (*state.skills, *check_out.skills(state.repositories, thread.agent["tools"])),
         network=network_note(state.environment, networked=world.networked, vaults=state.vaults),
+        checked_out=check_out.at_start(state.repositories),
     )
     config = thread.agent["model"]
     effort = (config.get("effort") or {}).get("type")

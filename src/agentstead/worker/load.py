@@ -1,6 +1,7 @@
 """A claimed session's state: read from the log, then folded."""
 
 from agentstead.harness.context import ToolText
+from agentstead.harness.evolve import evolve
 from agentstead.harness.mounts import Skill
 from agentstead.harness.permission import BUILTINS
 from agentstead.harness.retry import RetryPolicy
@@ -15,7 +16,11 @@ async def load(world: World, lease: Lease) -> State:
     """Read and fold. Raises LeaseLost."""
     record = await world.log.load(lease)
     named = record.agent.get("skills")
-    return from_record(world, record, await world.skills.of(lease.session_id) if named else ())
+    skills = await world.skills.of(lease.session_id) if named else ()
+    state = from_record(world, record, skills)
+    if any(one["type"] == "github_repository" for one in record.resources):
+        state = evolve(state, repositories=await world.repositories.of(lease.session_id))
+    return state
 
 
 def from_record(world: World, record: SessionRecord, skills: tuple[Skill, ...] = ()) -> State:
@@ -40,7 +45,7 @@ def from_record(world: World, record: SessionRecord, skills: tuple[Skill, ...] =
         session_seconds=session_seconds_for(record.environment, world.pace.session_seconds),
     )
     state = fold_all(state, record.events).with_inbox(record.inbox)
-    return state.with_attached(resource.files_of(record.resources))
+    return evolve(state, attached=resource.files_of(record.resources))
 
 
 def tool_texts(world: World) -> dict[str, ToolText]:

@@ -7,15 +7,25 @@ from typing import Any
 
 from agentstead.harness.context import Scribe
 from agentstead.harness.state import State
-from agentstead.harness.steps import CallModel, CancelTools, Record, RunTools, Step, Wait
+from agentstead.harness.steps import (
+    CallModel,
+    CancelTools,
+    CheckOut,
+    Record,
+    RunTools,
+    Step,
+    Wait,
+)
 from agentstead.log.log import Lease
 from agentstead.wire.events.stored import Draft
 from agentstead.worker.call_model import call_model
+from agentstead.worker.check_out import check_out
 from agentstead.worker.run_tools import cancel_tools, run_tool
 from agentstead.worker.server_tools import run_server_tool
 from agentstead.worker.world import World
 
 Key = tuple[str, ...]
+CHECK_OUT = "check out"
 Work = Coroutine[Any, Any, list[Draft]]
 
 
@@ -67,10 +77,17 @@ class StepTasks:
                 if call.kind == "mcp":
                     return run_server_tool(self.world, self.lease, state, call)
                 return run_tool(self.world, state, call)
+            case CheckOut():
+                return check_out(self.world, state, step)
             case CancelTools():
                 return cancel_tools(self.world, state, step)
             case Record() | Wait():
                 raise AssertionError(f"{step} is no work")
+
+    @property
+    def checked_out(self) -> bool:
+        """Whether an attempt to check something out has ended."""
+        return any(key[0] == CHECK_OUT and task.done() for key, task in self.tasks.items())
 
     def finished(self) -> list[Draft]:
         """What the tasks that have ended wrote; raises what they raised."""
@@ -88,6 +105,8 @@ def keys(step: Step) -> tuple[Key, ...]:
             return (("model", request_id),)
         case RunTools(_, calls):
             return tuple(("tool", call.id) for call in calls)
+        case CheckOut(_, repository_id):
+            return ((CHECK_OUT, repository_id),)
         case CancelTools(thread_id, calls, _):
             return (("cancel", thread_id, *(call.id for call in calls)),)
         case Record() | Wait():

@@ -58,6 +58,9 @@ class Turn:
                         news = self.world.log.news(self.lease.session_id, self.heard)
                         listener = asyncio.ensure_future(news)
                     await self.wait(tasks, listener, steps)
+                    if tasks.checked_out:
+                        found = await self.world.repositories.of(self.lease.session_id)
+                        self.state = evolve(self.state, repositories=found)
                     outcomes = tasks.finished()
             finally:
                 if listener is not None:
@@ -163,7 +166,7 @@ class Turn:
         """New input may speak of files that came or went since the session was loaded."""
         if any(pending.type == "user.message" for pending in self.state.inbox):
             paths = await self.world.files.attached(self.lease.session_id)
-            self.state = self.state.with_attached(paths)
+            self.state = evolve(self.state, attached=paths)
 
     def see(self, inbox: Sequence[Pending]) -> None:
         """Remember how far the input has been looked at."""

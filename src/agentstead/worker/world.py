@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from agentstead.clock import Clock
 from agentstead.errors import McpFault
 from agentstead.harness.mounts import Skill
+from agentstead.harness.repositories import Repository
 from agentstead.harness.servers import ServerTool
 from agentstead.ids import Ids
 from agentstead.log.log import Lease, Log
@@ -236,6 +237,32 @@ class NoPackages:
 NO_PACKAGES = NoPackages()
 
 
+class SessionRepositories(Protocol):
+    """The repositories of sessions (`worker.repositories.StoredRepositories`)."""
+
+    async def of(self, session_id: str) -> tuple[Repository, ...]:
+        """Which there are, and which are in their place."""
+        ...
+
+    async def check_out(self, session_id: str, repository_id: str, limits: Limits) -> None:
+        """Put one in its place, unless it is there. Raises RepositoryFault and StoreFault."""
+        ...
+
+
+class NoRepositories:
+    """A world without any."""
+
+    async def of(self, _: str) -> tuple[Repository, ...]:
+        """None."""
+        return ()
+
+    async def check_out(self, _: str, __: str, ___: Limits) -> None:
+        """Nothing."""
+
+
+NO_REPOSITORIES = NoRepositories()
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """The worker's numbers, from the settings."""
@@ -277,3 +304,4 @@ class World:
     skills: SessionSkills = NO_SKILLS
     variables: SessionVariables = NO_VARIABLES
     packages: SessionPackages = NO_PACKAGES
+    repositories: SessionRepositories = NO_REPOSITORIES

@@ -30,7 +30,7 @@ REQUIREMENTS = {
     ),
     "token": Requirement(
         "wire §6.1, §6.2",
-        "Only a repository has a token; none is shown, and none is kept that nothing uses.",
+        "Only a repository has a token, optional and replaceable; it is kept sealed and shown nowhere: not to the agent, nor in events, logs or the checkout.",
         OWN,
     ),
     "unknown": Requirement("wire §6.2", "An unknown resource is a 404."),
@@ -42,8 +42,15 @@ REQUIREMENTS = {
     ),
     "repositories": Requirement(
         "wire §6.1, §7.8",
-        "Repositories are cloned; problems are `session.error` events.",
-        gap="Refused with a 400 that names them.",
+        "Repositories are checked out into the workspace before the agent's first call, at a branch, a commit or the default branch, and are the agent's own from then on.",
+    ),
+    "repository-errors": Requirement(
+        "wire §6.1, §7.8",
+        "A checkout that fails is a `session.error` that is always `retrying`; the session goes on without it, and tells the agent.",
+    ),
+    "repository-skills": Requirement(
+        "wire §6.1",
+        "Skills in `.claude/skills` of a repository are found once, for agents with the tool `read`.",
     ),
     "memory-stores": Requirement(
         "wire §6.1, clients rule 47",

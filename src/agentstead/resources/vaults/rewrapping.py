@@ -1,5 +1,6 @@
 """Putting stored secrets under the current master key."""
 
+from agentstead.resources import session_repositories
 from agentstead.resources.vaults.credentials import context
 from agentstead.store.pool import Database
 from agentstead.store.seal import Seal
@@ -10,6 +11,36 @@ BATCH = 100
 
 async def rewrap(database: Database, seal: Seal) -> int:
     """Every secret of every workspace; how many were under another key."""
+    return await rewrap_credentials(database, seal) + await rewrap_repositories(database, seal)
+
+
+async def rewrap_repositories(database: Database, seal: Seal) -> int:
+    """The tokens of sessions' repositories."""
+    count, last = 0, ""
+    while True:
+        async with database.transaction() as tx:
+            rows = await tx.fetch(
+                "select session_id, resource_id, sealed from session_repositories"
+                " where resource_id > %s and sealed is not null"
+                " order by resource_id limit %s for update",
+                (last, BATCH),
+            )
+            for row in rows:
+                name = session_repositories.context(row["resource_id"])
+                if (text := seal.rewrapped(name, row["sealed"])) is not None:
+                    await tx.execute(
+                        "update session_repositories set sealed = %s"
+                        " where session_id = %s and resource_id = %s",
+                        (text, row["session_id"], row["resource_id"]),
+                    )
+                    count += 1
+        if len(rows) < BATCH:
+            return count
+        last = rows[-1]["resource_id"]
+
+
+async def rewrap_credentials(database: Database, seal: Seal) -> int:
+    """The secrets of vaults."""
     count, last = 0, ""
     while True:
         async with database.transaction() as tx:

@@ -110,12 +110,15 @@ def not_taken_yet(facts: Facts) -> Said | None:
 
 
 def rescheduling(facts: Facts) -> Said | None:
-    """A failed request waits for its next attempt."""
+    """A failed request, or a failed checkout, waits for its next attempt."""
     row = facts.row
     if row.status != "rescheduling":
         return None
+    error = facts.last_error
+    repository = error is not None and str(error["type"]).startswith("repository_")
+    what = "A repository could not be checked out" if repository else "A model request failed"
     return Said(
-        f"A model request failed and is tried again{error_text(facts)}",
+        f"{what} and is tried again{error_text(facts)}",
         row.last_event_at,
         {"type": "retry", "until": stamp(row.wake_at)},
         "Wait; last_error says what failed.",

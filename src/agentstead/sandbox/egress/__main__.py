@@ -24,6 +24,7 @@ if __name__ == "__main__":
 
 from agentstead.sandbox.egress.conversation import Opener
 from agentstead.sandbox.egress.dial import Dialer, Upstream
+from agentstead.sandbox.egress.door import Door
 from agentstead.sandbox.egress.meter import Meter
 from agentstead.sandbox.egress.policy import policy_of
 from agentstead.sandbox.egress.proxy import Bounds, Proxy
@@ -93,9 +94,10 @@ async def run(
         concurrent.futures.thread.ThreadPoolExecutor(LOOK_UPS_MAX)
     )
     bounds = Bounds.of(settings["bounds"])
-    dialer = Dialer(policy, upstream)
+    door = Door.of(settings["door"]) if settings.get("door") else None
+    dialer = Dialer(policy, upstream, tls=door.context() if door else None)
     opener = opens and opens(report, channel, dialer, bounds.head_bytes_max)
-    proxy = Proxy(policy, dialer, meter, report.say, bounds, opener)
+    proxy = Proxy(policy, dialer, meter, report.say, bounds, opener, door)
     await proxy.serve(listener, report.flush)
     report.flush()
     os._exit(0)  # a name that is still looked up must not keep it

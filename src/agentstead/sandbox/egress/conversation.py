@@ -1,12 +1,15 @@
 """A connection from inside: its requests one after the other, each decided, reported and carried out."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import h11
 
 from agentstead.sandbox.egress import tunnel
+from agentstead.sandbox.egress.at_door import AtDoor
 from agentstead.sandbox.egress.dial import Connected, Denied, Dialer, Unreachable
+from agentstead.sandbox.egress.door import Door
 from agentstead.sandbox.egress.exchange import Exchange
 from agentstead.sandbox.egress.meter import Exhausted
 from agentstead.sandbox.egress.policy import Denial
@@ -22,6 +25,7 @@ from agentstead.sandbox.egress.target import (
 HEAD_SECONDS = 20.0
 """For a request's first lines, however slowly they come."""
 METHOD_MAX = 32
+BAD_GATEWAY = 502
 
 Say = Callable[[dict[str, Any]], None]
 
@@ -50,7 +54,9 @@ class Conversation:
         limited: bool,
         head_bytes: int,
         opener: Opener | None = None,
+        door: Door | None = None,
     ) -> None:
+        self._door = door
         self._stream = stream
         self._dialer = dialer
         self._say = say
@@ -119,6 +125,11 @@ class Conversation:
                 raise BadTarget("Chunks came with HTTP/1.1; this request says it is older.")
 
     def _target(self, request: h11.Request) -> Target:
+        if self._door is not None:
+            target = plain_target(request.target, None)
+            if refusal := self._door.refusal(request.method, target):
+                raise BadTarget(refusal)
+            return replace(target, secure=True)
         if request.method == b"CONNECT":
             return tunnel_target(request.target)
         hosts = [value for name, value in request.headers if name == b"host"]
@@ -137,7 +148,8 @@ class Conversation:
             if request.method == b"CONNECT":
                 await self._tunnel(target, far)
                 return False
-            exchange = Exchange(self._stream, self._http, far, self._head_bytes)
+            change = None if self._door is None else AtDoor(self._door)
+            exchange = Exchange(self._stream, self._http, far, self._head_bytes, change)
             return await self._guarded(exchange, exchange.run(request, target), target)
         finally:
             self._stream.toward(None)
@@ -181,8 +193,10 @@ class Conversation:
         body = denial.sentence.encode() + b"\n"
         line = denial.sentence.encode("ascii", "replace").decode("ascii")
         reason = "".join(one if one.isprintable() else "?" for one in line)[:300]
+        # through a door 403 is the host's own word
+        status = BAD_GATEWAY if self._door is not None and denial.status == 403 else denial.status
         head = [
-            f"HTTP/1.1 {denial.status} {reason}",
+            f"HTTP/1.1 {status} {reason}",
             f"X-Agentstead-Denied: {denial.reason}",
             "Content-Type: text/plain; charset=utf-8",
             f"Content-Length: {len(body)}",

@@ -9,6 +9,7 @@ they are reached without it.
 import asyncio
 import base64
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -91,8 +92,14 @@ class Dialer:
     """Connects under one policy."""
 
     def __init__(
-        self, policy: Policy, upstream: Upstream | None = None, look: LookUp = look_up
+        self,
+        policy: Policy,
+        upstream: Upstream | None = None,
+        look: LookUp = look_up,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self._tls = tls
+        """Set: every connection is TLS from here on."""
         self._policy = policy
         self._upstream = upstream
         self._look_up = look
@@ -136,7 +143,11 @@ class Dialer:
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     reader, writer = await asyncio.open_connection(
-                        address, target.port, limit=STREAM_BYTES
+                        address,
+                        target.port,
+                        limit=STREAM_BYTES,
+                        ssl=self._tls,
+                        server_hostname=target.host if self._tls else None,
                     )
                 return Connected(reader, writer, address)
             except TimeoutError:
@@ -157,11 +168,13 @@ class Dialer:
             raise Unreachable(
                 "upstream", "The proxy in front of this platform cannot be reached."
             ) from None
-        if target.path:
+        if target.path and self._tls is None:
             return Connected(reader, writer, None, upstream)
         try:
             async with asyncio.timeout(RESOLVE_SECONDS + CONNECT_SECONDS):
                 await self._ask_for_tunnel(upstream, target, reader, writer)
+                if self._tls is not None:
+                    await writer.start_tls(self._tls, server_hostname=target.host)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             writer.transport.abort()
             raise Unreachable("upstream", "The proxy in front of this platform hung up.") from error
@@ -177,7 +190,9 @@ class Dialer:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        lines = [f"CONNECT {target.authority} HTTP/1.1", f"Host: {target.authority}"]
+        host = f"[{target.host}]" if ":" in target.host else target.host
+        authority = f"{host}:{target.port}"
+        lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
         if upstream.authorization:
             lines.append(f"Proxy-Authorization: {upstream.authorization}")
         writer.write("\r\n".join([*lines, "", ""]).encode("ascii"))

@@ -10,6 +10,7 @@ import h11
 
 from agentstead.sandbox.egress.conversation import Conversation, Opener, Say
 from agentstead.sandbox.egress.dial import STREAM_BYTES, Dialer
+from agentstead.sandbox.egress.door import Door
 from agentstead.sandbox.egress.meter import Exhausted, Meter
 from agentstead.sandbox.egress.policy import Denial, Policy
 from agentstead.sandbox.egress.stream import Stream
@@ -46,7 +47,9 @@ class Proxy:
         say: Say,
         bounds: Bounds,
         opener: Opener | None = None,
+        door: Door | None = None,
     ) -> None:
+        self._door = door
         self._policy = policy
         self._dialer = dialer
         self._meter = meter
@@ -105,6 +108,7 @@ class Proxy:
             limited=self._policy.limited,
             head_bytes=self._bounds.head_bytes_max,
             opener=self._opener,
+            door=self._door,
         )
         full = len(self._streams) >= self._bounds.connections_max
         self._streams.add(stream)
