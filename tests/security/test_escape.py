@@ -191,7 +191,7 @@ except OSError:
     results["streams of 1"] = {}
 results["nosuid"] = {path: bool(os.statvfs(path).f_flag & os.ST_NOSUID) for path in ("/workspace", "/tmp", "/mnt/user", "/mnt/session/outputs", "/dev/shm")}
 results["kernel addresses"] = sum(int(line.split()[0], 16) for line in open("/proc/kallsyms").readlines()[:50]) if os.path.exists("/proc/kallsyms") else 0
-results["keys"] = open("/proc/keys").read() if os.path.exists("/proc/keys") else ""
+results["keys"] = "".join(open(path).read() for path in ("/proc/keys", "/proc/key-users") if os.path.exists(path))
 results["devices"] = sorted(os.listdir("/dev"))
 print(json.dumps(results))
 """

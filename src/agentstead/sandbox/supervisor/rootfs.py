@@ -67,6 +67,10 @@ LIBRARY = "/run/agentstead"
 """Where the runner lies, inside."""
 
 
+KEYS = ("/proc/keys", "/proc/key-users")
+"""Name the kernel's keys of this user, which are the platform's where it runs as a plain one."""
+
+
 class BadMount(Exception):
     """A mount that cannot be made."""
 
@@ -153,6 +157,8 @@ def add_file_system(
         _add_host(arguments, system.layers)
         _add_etc(arguments)
     arguments.add("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys")
+    for name in filter(os.path.exists, KEYS):
+        arguments.data(b"", name)
     arguments.add("--dev", "/dev", "--perms", "1777", "--size", str(SHM_BYTES))
     # bubblewrap's own /dev could otherwise be filled without limit
     arguments.add("--tmpfs", "/dev/shm", "--remount-ro", "/dev")
