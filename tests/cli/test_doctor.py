@@ -23,6 +23,7 @@ def test_it_looks_at_everything_and_makes_nothing(tmp_path: Path) -> None:
         "database",
         "server",
         "sandbox",
+        "limits",
         "models",
         "prices",
         "judge",
@@ -30,6 +31,7 @@ def test_it_looks_at_everything_and_makes_nothing(tmp_path: Path) -> None:
         assert line(shown.stdout, about)
     assert line(shown.stdout, "Python").startswith("ok")
     assert "limits by" in line(shown.stdout, "sandbox")
+    assert "memory 1 GiB, 256 processes, 1 CPUs" in line(shown.stdout, "limits")
     assert "not an AI" in line(shown.stdout, "models")
     assert "web_fetch" in shown.stdout
     assert shown.returncode == (1 if "FAILED" in shown.stdout else 0)

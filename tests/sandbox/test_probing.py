@@ -1,5 +1,6 @@
 """What is said where sandboxes cannot run."""
 
+import asyncio
 import os
 import shutil
 from pathlib import Path
@@ -27,6 +28,20 @@ from tests.support.sandboxes import needed, real_sandboxes
 def test_there_is_a_way_out_for_each_known_cause(message: str, advice: str) -> None:
     (told,) = probing.remedies(message)
     assert advice in told
+
+
+async def test_a_host_without_user_namespaces_is_known_by_bubblewraps_own_words() -> None:
+    await needed()
+    (program, _) = Bubblewrap(Path("unused"), clock=SystemClock())._program()
+    none_left = (
+        "echo 0 > /proc/sys/user/max_user_namespaces; exec $0 --unshare-user --ro-bind / / true"
+    )
+    words = ["unshare", "--user", "--map-root-user", "sh", "-c", none_left, program]
+    process = await asyncio.create_subprocess_exec(*words, stderr=asyncio.subprocess.PIPE)
+    _, refused = await process.communicate()
+    assert process.returncode != 0
+    (told,) = probing.remedies(refused.decode())
+    assert "max_user_namespaces" in told
 
 
 def test_an_unknown_cause_gets_no_advice() -> None:

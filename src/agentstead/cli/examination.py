@@ -12,6 +12,7 @@ from pathlib import Path
 from agentstead.app import checks
 from agentstead.app.hands import hands_of
 from agentstead.app.presence import read_presence
+from agentstead.app.rooms import limits_of
 from agentstead.clock import SystemClock
 from agentstead.errors import AgentsteadError, StoreFault
 from agentstead.providers.catalogue import Catalogue
@@ -21,6 +22,7 @@ from agentstead.sandbox.images.image import Image
 from agentstead.sandbox.images.images import Images
 from agentstead.sandbox.probing import system_of
 from agentstead.sandbox.sandbox import Probe
+from agentstead.sandbox.supervisor.watch import size
 from agentstead.settings import Settings
 from agentstead.store import binaries
 from agentstead.store.embedded import EmbeddedPostgres
@@ -64,6 +66,7 @@ async def examine(settings: Settings) -> list[Finding]:
         await database(settings),
         server(settings),
         await sandbox(settings),
+        limits(settings),
         system(settings),
         *models(settings),
         prices(settings),
@@ -137,6 +140,22 @@ async def sandbox(settings: Settings) -> Finding:
     if not probe.ok:
         return Finding(Grade.FAILED, "sandbox", f"{what}: does not hold", probe.problems)
     return Finding(Grade.LACKING if probe.problems else Grade.OK, "sandbox", what, probe.problems)
+
+
+def limits(settings: Settings) -> Finding:
+    """What sandboxes may use: where their environment says nothing, and at most."""
+    given = limits_of(settings)
+    what = (
+        f"memory {size(given.memory_bytes)}, {given.processes_max} processes, {given.cpus:g} CPUs, "
+        f"disk {size(given.disk_bytes)}, {given.open_files_max} open files, {given.call_seconds:g} s a call, "
+        f"{size(given.output_bytes)} of output"
+    )
+    most = settings.sandbox_limits_max
+    said = ", ".join(f"{name} {value:g}" for name, value in most.items())
+    remedy = "Bound what environments may set with AGENTSTEAD_SANDBOX_LIMITS_MAX."
+    return Finding(
+        Grade.OK, "limits", f"{what}; environments may set at most: {said or 'anything'}", [] if said else [remedy]
+    )  # fmt: skip
 
 
 async def probe_of(settings: Settings, image: Image | None = None) -> Probe:

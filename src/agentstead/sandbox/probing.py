@@ -12,8 +12,10 @@ from agentstead.sandbox.sandbox import Limits, Network, Probe, Sandbox, SandboxS
 from agentstead.sandbox.supervisor.launch import PYTHON, seccomp_file
 
 BEGIN = r"""
-import json, os, socket
+import ctypes, json, os, socket
 bad = []
+if ctypes.CDLL(None).unshare(0x10000000) == 0:
+    bad.append("new user namespaces can be made inside")
 for path in ("/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname"):
     try:
         with open(path) as file:
