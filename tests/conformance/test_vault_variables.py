@@ -96,6 +96,9 @@ async def test_ordinary_programs_trust_the_edge(stage: Stage) -> None:
             continue
         said = await stage.bash(session, program.replace("HERE", stage.tls.url("api.test")))
         assert OTHER in keys(stage), f"{name}: {said}"
+    # who says it in this session is not heard; what another tenant says is his own affair
+    assert await stage.bash(session, f"echo {OTHER}") == "[redacted]"
+    assert await stage.bash(await stage.session(), f"echo {OTHER}") == OTHER
     # who looks into the system's own bundle finds it there too; other hosts are trusted as before
     url, other = stage.tls.url("api.test"), stage.tls.url("other.test")
     bare = "env -u SSL_CERT_FILE -u CURL_CA_BUNDLE"
@@ -149,6 +152,27 @@ async def test_the_environment_has_to_allow_it_too(stage: Stage) -> None:
     assert "403" in said
     await stage.bash(session, ask + stage.tls.url("api.test"))
     assert keys(stage) == [OTHER]
+
+
+@requirement("vaults:variables-cut-off")
+async def test_a_credential_for_a_host_that_is_not_allowed_is_told_once(stage: Stage) -> None:
+    vault = await stage.vault({"API_KEY": OTHER})
+    fine = await stage.vault({"FINE": OTHER}, networking={"type": "unrestricted"})
+    limited = {"type": "limited", "allowed_hosts": ["other.test"]}
+    session = await stage.session(vault.id, fine.id, networking=limited)
+    await stage.bash(session, "true")
+    await stage.bash(session, "true")
+    events = stage.client.beta.sessions.events
+    (error,) = [one.error async for one in events.list(session.id, types=["session.error"])]
+    assert error.type == "credential_host_unreachable_error"
+    assert error.vault_id == vault.id
+    (credential,) = [one async for one in stage.client.beta.vaults.credentials.list(vault.id)]
+    assert error.credential_id == credential.id
+    assert (
+        "API_KEY is for api.test, which the environment's networking does not allow"
+        in error.message
+    )
+    assert error.retry_status.type == "retrying"
 
 
 @requirement("vaults:session")

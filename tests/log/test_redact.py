@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentstead.ids import RandomIds
-from agentstead.log.redact import MASK, Redactor
+from agentstead.log.redact import MASK, SESSIONS_MAX, Redactor, Redactors
 
 OUTPUT = "agent.tool_result"
 
@@ -62,3 +62,27 @@ def test_a_registered_value_never_survives(
     clean = json.loads(Redactor([value]).clean("user.message", text))
     if value not in before + MASK + after:
         assert value not in clean["text"]
+
+
+def test_a_sessions_values_are_masked_in_that_session_only() -> None:
+    redactors = Redactors(["platform-value"])
+    redactors.keep("sesn_a", "an-ordinary-word")
+    text = json.dumps({"content": "platform-value an-ordinary-word"})
+
+    def shown(session_id: str) -> str:
+        return str(json.loads(redactors.of(session_id).clean("user.message", text))["content"])
+
+    assert shown("sesn_a") == f"{MASK} {MASK}"
+    assert shown("sesn_b") == f"{MASK} an-ordinary-word"
+    redactors.keep("sesn_b", "another-value")
+    assert shown("sesn_b") == f"{MASK} an-ordinary-word"
+
+
+def test_the_sessions_that_used_one_last_are_remembered() -> None:
+    redactors = Redactors()
+    for number in range(SESSIONS_MAX + 1):
+        redactors.keep(f"sesn_{number}", "a-secret-value")
+        redactors.keep("sesn_0", "a-secret-value")
+    assert redactors.of("sesn_0").values == {"a-secret-value"}
+    assert redactors.of("sesn_1").values == set()
+    assert redactors.of(f"sesn_{SESSIONS_MAX}").values == {"a-secret-value"}

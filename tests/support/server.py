@@ -148,13 +148,13 @@ async def serving(
     seal = Seal(KeyRing(Path(keys.name) / KEY_FILE))
     http = outgoing.client(LOOPBACK, timeout_seconds=5)
     oauth = Oauth(database, seal, http, clock, ids)
-    servers = McpServers(config, clock, Metrics(), VaultTokens(oauth, log.redactor.add))
+    servers = McpServers(config, clock, Metrics(), VaultTokens(oauth, log.redactors.keep))
     await log.start()
     blobs = FolderBlobs(folder / "blobs")
     hands = sandbox or FakeSandbox(clock)
     most = Most(config.file_bytes_max, config.outputs_max)
     files = StoredFiles(database, blobs, HandingOver(database, blobs, hands, clock, ids, most))
-    variables = VaultVariables(database, seal, log.redactor.add)
+    variables = VaultVariables(database, seal, log.redactors.keep)
     world = World(
         log=log,
         previews=log,

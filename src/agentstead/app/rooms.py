@@ -119,10 +119,10 @@ async def open_rooms(
     http = outgoing_client(settings)
     seal = seal_of(settings)
     oauth = Oauth(database, seal, http, clock, ids)
-    tokens = VaultTokens(oauth, log.redactor.add)
+    tokens = VaultTokens(oauth, log.redactors.keep)
     servers = McpServers(settings, clock, metrics, tokens)
     packages = packages_of(settings, sandbox, clock, metrics)
-    variables = VaultVariables(database, seal, log.redactor.add)
+    variables = VaultVariables(database, seal, log.redactors.keep)
     await log.start()
     try:
         async with desk_of(sandbox, variables, ids.new(WORKER), clock):

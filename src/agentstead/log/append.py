@@ -19,7 +19,7 @@ from agentstead.ids import Ids
 from agentstead.log import work
 from agentstead.log.bus import LOG, WORK, Bus
 from agentstead.log.log import Appended, Derived, Lease, Park
-from agentstead.log.redact import Redactor
+from agentstead.log.redact import Redactors
 from agentstead.log.rows import event_of
 from agentstead.log.sheet import (
     JUDGED,
@@ -153,7 +153,7 @@ class Appender:
         ids: Ids,
         bus: Bus,
         hub: Hub,
-        redactor: Redactor,
+        redactors: Redactors,
         work_bell: WorkBell,
         work_queued: Queued,
     ) -> None:
@@ -164,7 +164,7 @@ class Appender:
         self.clock = clock
         self.bus = bus
         self.hub = hub
-        self.redactor = redactor
+        self.redactors = redactors
         self.threads = Threads()
         self.waiting: list[Request] = []
         self.ready = asyncio.Event()
@@ -196,7 +196,8 @@ class Appender:
         assert self.task, "the log is not started"
         if self.task.done():  # an error nobody foresaw ended it: who waited was told
             self.start()
-        texts = [stored(entry, self.redactor) for entry in entries]
+        redactor = self.redactors.of(lease.session_id)
+        texts = [stored(entry, redactor) for entry in entries]
         columns = encoded_columns(derived)
         request = Request(
             lease, texts, seen, take, columns, park, asyncio.get_running_loop().create_future()

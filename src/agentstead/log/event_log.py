@@ -31,7 +31,7 @@ from agentstead.log.log import (
     SessionRow,
 )
 from agentstead.log.postgres_bus import PostgresBus
-from agentstead.log.redact import Redactor
+from agentstead.log.redact import Redactors
 from agentstead.log.starts import start_call
 from agentstead.log.tail import Hub, frame_of
 from agentstead.log.work_bell import Queued, WorkBell, tell_nobody
@@ -61,7 +61,7 @@ class EventLog:
         self.ids = ids
         self.clock = clock
         self.late_stream_seconds = late_stream_seconds
-        self.redactor = Redactor(secrets)
+        self.redactors = Redactors(secrets)
         self.bus, self.bell = coupling(database, clock, ids.new(WORKER), nats_url)
         self.hub = Hub(clock, stream_rest_seconds)
         self.newsroom = News()
@@ -70,7 +70,7 @@ class EventLog:
         self.leases = Leases(database, lease_seconds)
         self.presence = Presence(database, clock, self.bell.ring)
         self.appender = Appender(
-            database, clock, ids, self.bus, self.hub, self.redactor, self.work_bell, work_queued
+            database, clock, ids, self.bus, self.hub, self.redactors, self.work_bell, work_queued
         )
         self.hearing = Hearing(
             database, clock, ids, self.hub, self.bell, self.newsroom, self.work_bell
@@ -186,7 +186,7 @@ class EventLog:
     async def create(self, new: NewSession) -> None:
         """Insert session, thread and first input."""
         now = self.clock.now()
-        incoming = inbox.clean(new.incoming, self.redactor)
+        incoming = inbox.clean(new.incoming, self.redactors.of(new.id))
         async with self.database.pipeline() as tx:
             await routes.insert_session(tx, new)
             if incoming:
@@ -209,7 +209,7 @@ class EventLog:
         now = self.clock.now()
         async with self.database.pipeline() as tx:
             desk = await inbox.desk(tx, workspace_id, session_id, call_ids)
-            decision = self.cleaned(decide(desk))
+            decision = self.cleaned(session_id, decide(desk))
             if not decision.queue and not decision.starts_work:
                 return decision
             await inbox.queue(tx, workspace_id, session_id, decision.queue, now)
@@ -248,7 +248,7 @@ class EventLog:
             change = decide(row)
             if not change.columns and not change.entries:
                 return row
-            entries = await routes.write_change(tx, row, change, self.redactor, now)
+            entries = await routes.write_change(tx, row, change, self.redactors.of(session_id), now)
             if change.columns.get("status") == "terminated" and self_hosted(row.environment):
                 await work.withdraw(tx, [session_id], "The session was archived.")
             if entries:
@@ -364,12 +364,13 @@ class EventLog:
 
     # Shared
 
-    def cleaned(self, decision: Decision) -> Decision:
-        """A decision whose input and echoes hold none of the platform's secrets."""
+    def cleaned(self, session_id: str, decision: Decision) -> Decision:
+        """A decision whose input and echoes hold no secret of the platform or the session."""
+        redactor = self.redactors.of(session_id)
         return replace(
             decision,
-            queue=inbox.clean(decision.queue, self.redactor),
-            echoes=tuple(self.redactor.without_values(echo) for echo in decision.echoes),
+            queue=inbox.clean(decision.queue, redactor),
+            echoes=tuple(redactor.without_values(echo) for echo in decision.echoes),
         )
 
     async def tell(self, tx: Transaction, line: str) -> None:

@@ -7,6 +7,7 @@ runnable, and what a client sends is its own. Ids never match.
 
 import json
 import re
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from agentstead.log.rows import text_of
 MASK = "[redacted]"
 VALUE_CHARACTERS_MIN = 8
 """Shorter values would mask ordinary words."""
+SESSIONS_MAX = 10_000
+"""Sessions whose values are remembered: those that used one last."""
 
 OUTPUTS = frozenset({
     "agent.message",
@@ -84,6 +87,28 @@ class Redactor:
         if isinstance(value, dict):
             return {name: self.masked(each, shapes=shapes) for name, each in value.items()}
         return value
+
+
+class Redactors:
+    """Of a process: the platform's own values are masked everywhere, those of a vault in the sessions that
+    used them. What one tenant calls a secret may be another one's word."""
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        self._platform = Redactor(values)
+        self._sessions: OrderedDict[str, Redactor] = OrderedDict()
+
+    def keep(self, session_id: str, value: str) -> None:
+        """A value that this session must not store from now on."""
+        if session_id not in self._sessions:
+            self._sessions[session_id] = Redactor(self._platform.values)
+        self._sessions[session_id].add(value)
+        self._sessions.move_to_end(session_id)
+        if len(self._sessions) > SESSIONS_MAX:
+            self._sessions.popitem(last=False)
+
+    def of(self, session_id: str) -> Redactor:
+        """What masks in a session."""
+        return self._sessions.get(session_id, self._platform)
 
 
 def hinted(text: str) -> bool:

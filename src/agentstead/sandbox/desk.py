@@ -37,6 +37,17 @@ class Secret:
     body: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A credential that a session's sandbox has as a variable."""
+
+    name: str
+    credential_id: str
+    vault_id: str
+    hosts: tuple[str, ...]
+    """That it is limited to; none: it is for every host."""
+
+
 class Secrets(Protocol):
     """Who knows them (`resources.vaults.variables.VaultVariables`)."""
 

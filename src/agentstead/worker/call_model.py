@@ -39,6 +39,7 @@ from agentstead.worker.file_blocks import with_content
 from agentstead.worker.judge import Proposed, Ruling
 from agentstead.worker.load import tool_texts
 from agentstead.worker.network import network_note
+from agentstead.worker.variables import cut_off
 from agentstead.worker.world import Model, World
 
 log = logs.get("worker")
@@ -62,8 +63,9 @@ async def call_model(
     """
     thread = state.threads[step.thread_id]
     found = await server_tools.find(world, lease, state, thread)
+    troubles = [*found.troubles, *await cut_off(world, state, thread)]
     answer = Answer(world, lease, state, thread, step.request_id, found.offer)
-    return [*found.troubles, *await answered(answer, scribe)]
+    return [*troubles, *await answered(answer, scribe)]
 
 
 async def answered(answer: "Answer", scribe: Scribe | None) -> list[Draft]:

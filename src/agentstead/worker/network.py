@@ -21,11 +21,11 @@ signature, and no secret can be seen in the sandbox."""
 HOSTS_SHOWN = 20
 
 
-def network_for(state: State) -> Network:
-    """The network of this session's sandbox."""
+def network_for(state: State, *, credentials: bool = False) -> Network:
+    """The network of this session's sandbox; `credentials`: whether it has placeholders for some."""
     config = state.environment.get("config", {}).get("networking") or {}
     if config.get("type") != "limited":
-        return Network(str(config.get("type", "none")), credentials=state.vaults)
+        return Network(str(config.get("type", "none")), credentials=credentials)
     hosts = list(config["allowed_hosts"])
     if config["allow_mcp_servers"]:
         agents = [state.agent, *(thread.agent for thread in state.threads.values())]
@@ -35,7 +35,7 @@ def network_for(state: State) -> Network:
         "limited",
         tuple(dict.fromkeys(hosts)),
         package_managers=config["allow_package_managers"],
-        credentials=state.vaults,
+        credentials=credentials,
     )
 
 

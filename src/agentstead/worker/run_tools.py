@@ -1,6 +1,5 @@
 """Run tool calls, and make sure that they have ended. Once-only execution is the sandbox's promise."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from agentstead.errors import Fault, SandboxFault, StoreFault
@@ -12,6 +11,7 @@ from agentstead.wire.events.stored import Draft
 from agentstead.worker.limits import image_for, limits_for
 from agentstead.worker.network import network_for
 from agentstead.worker.packages import Installed, installed
+from agentstead.worker.variables import variables_for
 from agentstead.worker.world import World
 
 
@@ -24,6 +24,7 @@ async def run_tool(world: World, state: State, call: Call) -> list[Draft]:
     else:
         packages = await installed(world, state, call.thread_id)
         try:
+            variables = await variables_for(world, state)
             outcome = await tool.run(
                 ToolCall(
                     id=call.id,
@@ -34,9 +35,9 @@ async def run_tool(world: World, state: State, call: Call) -> list[Draft]:
                         limits=limits_for(state, world.limits),
                         mounts=await skill_mounts(world, state),
                         uploads=await uploads_for(world, state),
-                        network=network_for(state),
+                        network=network_for(state, credentials=bool(variables)),
                         image=image_for(state),
-                        env=await variables_for(world, state),
+                        env=variables,
                         packages=packages.where.packages,
                         layers=packages.where.layers,
                     ),
@@ -68,11 +69,6 @@ async def uploads_for(world: World, state: State) -> tuple[Upload, ...]:
 async def skill_mounts(world: World, state: State) -> tuple[Mount, ...]:
     """Where the session's skills lie; they are mounted when its sandbox starts."""
     return await world.skills.mounts(state.session_id) if state.skills else ()
-
-
-async def variables_for(world: World, state: State) -> Mapping[str, str]:
-    """What stands for secrets in the sandbox; there from its start on."""
-    return await world.variables.placeholders(state.session_id) if state.vaults else {}
 
 
 def explanation(fault: Fault) -> str:

@@ -13,6 +13,7 @@ from agentstead.ids import Ids
 from agentstead.log.log import Lease, Log
 from agentstead.providers.prices import Price
 from agentstead.providers.provider import Capabilities, Provider
+from agentstead.sandbox.desk import Variable
 from agentstead.sandbox.sandbox import Limits, Mount, Outcome, Prepared, Sandbox, Upload
 from agentstead.tools.tool import Tool
 
@@ -198,9 +199,17 @@ class SessionVariables(Protocol):
         """What stands for the session's secrets in its sandbox: variable → placeholder. Raises StoreFault."""
         ...
 
+    async def named(self, session_id: str) -> Sequence[Variable]:
+        """The credentials themselves, without secrets. Raises StoreFault."""
+        ...
+
 
 class NoVariables:
     """A world without any."""
+
+    async def named(self, _: str) -> tuple[Variable, ...]:
+        """None."""
+        return ()
 
     async def placeholders(self, _: str) -> Mapping[str, str]:
         """None."""

@@ -47,6 +47,10 @@ REQUIREMENTS = {
         "Programs in the sandbox use a credential as an environment variable: a placeholder inside, the"
         " secret only in requests to its hosts, over TLS, where it may stand.",
     ),
+    "variables-cut-off": Requirement(
+        "wire §7.8",
+        "A credential for a host that the environment does not allow is told by a session.error.",
+    ),
     "variables-live": Requirement(
         "vaults §3.4, §3.5",
         "The first vault with a live credential of a name wins; a change counts at the next request.",

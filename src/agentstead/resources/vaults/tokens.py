@@ -2,7 +2,7 @@
 
 Promises: the first of the session's vaults with a live credential for the server wins; a credential
 that was rotated, archived or deleted meanwhile counts from the next question on; every secret that is
-handed out is masked from then on in whatever is logged.
+handed out is masked from then on in what the session's log keeps.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,8 +32,8 @@ class VaultTokens:
     """Bearer tokens from vaults (`tools.mcp.servers.Credentials`)."""
 
     oauth: Oauth
-    mask: Callable[[str], None]
-    """Takes every secret that is handed out."""
+    mask: Callable[[str, str], None]
+    """Takes the session's id and every secret that is handed out to it."""
 
     async def headers(self, lease: Lease, url: str, refused: Headers | None = None) -> Headers:
         """The headers for a server; empty: no vault of the session has anything for it.
@@ -47,7 +47,7 @@ class VaultTokens:
         token = await self._token(row, old)
         if token is None:
             return {}
-        self.mask(token)
+        self.mask(lease.session_id, token)
         return {HEADER: SCHEME + token}
 
     async def _token(self, row: Row, refused: str | None) -> str | None:

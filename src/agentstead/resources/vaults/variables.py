@@ -2,7 +2,7 @@
 
 Promises: inside there is a placeholder, of this session only; the first of the session's vaults with a
 live credential of a name wins; what was rotated, archived or deleted counts from the next question on;
-every secret that is handed out is masked from then on in whatever is logged.
+every secret that is handed out is masked from then on in what the session's log keeps.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from agentstead.addresses import listed
 from agentstead.resources.vaults.credentials import opened
 from agentstead.resources.vaults.placeholders import placeholder_for
-from agentstead.sandbox.desk import Secret
+from agentstead.sandbox.desk import Secret, Variable
 from agentstead.store.pool import Database
 from agentstead.store.seal import Seal
 from agentstead.store.table import Row
 
 FIND = """
-    select distinct on (c.key) c.id, c.key, c.auth, c.sealed, c.workspace_id, p.placeholder
+    select distinct on (c.key) c.id, c.vault_id, c.key, c.auth, c.sealed, c.workspace_id, p.placeholder
     from sessions s
     cross join lateral json_array_elements_text(s.vault_ids) with ordinality as v(id, place)
     join vault_credentials c on c.vault_id = v.id and c.workspace_id = s.workspace_id
@@ -37,14 +37,14 @@ class VaultVariables:
 
     database: Database
     seal: Seal
-    mask: Callable[[str], None]
-    """Takes every secret that is opened."""
+    mask: Callable[[str, str], None]
+    """Takes the session's id and every secret that is opened for it."""
 
     async def placeholders(self, session_id: str) -> Mapping[str, str]:
         """What a session's sandbox has for its credentials: variable → placeholder."""
         found = {}
         for row in await self.database.fetch(FIND, (session_id,)):
-            secret = self._secret(row)
+            secret = self._secret(session_id, row)
             placeholder = row["placeholder"]
             if placeholder is None:
                 new = (row["workspace_id"], session_id, row["key"], placeholder_for(secret))
@@ -55,13 +55,25 @@ class VaultVariables:
             found[row["key"]] = placeholder
         return found
 
+    async def named(self, session_id: str) -> Sequence[Variable]:
+        """A session's credentials, without secrets."""
+        return [
+            Variable(
+                name=row["key"],
+                credential_id=row["id"],
+                vault_id=row["vault_id"],
+                hosts=tuple(row["auth"]["networking"].get("allowed_hosts") or ()),
+            )
+            for row in await self.database.fetch(FIND, (session_id,))
+        ]
+
     async def for_host(self, session_id: str, host: str) -> Sequence[Secret]:
         """The credentials of a session that are for a host."""
         return [
             Secret(
                 name=row["key"],
                 placeholder=row["placeholder"],
-                secret=self._secret(row),
+                secret=self._secret(session_id, row),
                 header=row["auth"]["injection_location"]["header"],
                 body=row["auth"]["injection_location"]["body"],
             )
@@ -69,9 +81,9 @@ class VaultVariables:
             if row["placeholder"] is not None and is_for(row["auth"]["networking"], host)
         ]
 
-    def _secret(self, row: Row) -> str:
+    def _secret(self, session_id: str, row: Row) -> str:
         secret = opened(self.seal, row, "secret_value") or ""
-        self.mask(secret)
+        self.mask(session_id, secret)
         return secret
 
 
