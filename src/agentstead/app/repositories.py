@@ -65,4 +65,4 @@ def repositories_of(
     """What workers do; sandboxes of an engine take no folder of this host, so sessions there have none."""
     if not isinstance(hands, Bubblewrap):
         return NO_REPOSITORIES
-    return StoredRepositories(database, seal, checkouts, hands, log.redactor.add)
+    return StoredRepositories(database, seal, checkouts, hands, log.redactors.keep)

@@ -50,14 +50,14 @@ class StoredRepositories:
         seal: Seal,
         checkouts: Checkouts,
         ground: Ground,
-        conceal: Callable[[str], None],
+        conceal: Callable[[str, str], None],
     ) -> None:
         self.database = database
         self.seal = seal
         self.checkouts = checkouts
         self.ground = ground
         self.conceal = conceal
-        """Told every token that is opened."""
+        """Told the session's id and every token that is opened for it."""
 
     async def of(self, session_id: str) -> tuple[Repository, ...]:
         """The session's repositories, and which of them are in their place."""
@@ -92,7 +92,7 @@ class StoredRepositories:
         wanted = Wanted(
             url=one["url"],
             checkout=one["checkout"],
-            authorization=basic(self.token(repository_id, row)),
+            authorization=basic(self.token(session_id, repository_id, row)),
             disk_bytes=limits.disk_bytes,
         )
         try:
@@ -108,7 +108,7 @@ class StoredRepositories:
             raise RepositoryFault(text, kind="clone", retryable=True) from error
         log.info("repository checked out", session_id=session_id, url=one["url"])
 
-    def token(self, repository_id: str, row: Row | None) -> str | None:
+    def token(self, session_id: str, repository_id: str, row: Row | None) -> str | None:
         """A repository's token, opened."""
         if row is None or row["sealed"] is None:
             return None
@@ -117,7 +117,7 @@ class StoredRepositories:
         except StoreFault as fault:
             text = f"The repository's token cannot be opened: {fault.message} Send a new one."
             raise RepositoryFault(text, kind="authentication") from fault
-        self.conceal(token)
+        self.conceal(session_id, token)
         return token
 
     async def keep_skills(self, session_id: str, repository_id: str, tree: Path, path: str) -> None:
