@@ -154,10 +154,13 @@ def taken_in(
     from agentstead.errors import Misconfigured
 
     note("trying it out …")
-    probe = run_until_done(probe_of(settings, made))
-    if not probe.ok:
-        if new:
+    probe = None
+    try:
+        probe = run_until_done(probe_of(settings, made))
+    finally:
+        if new and (probe is None or not probe.ok):
             images.remove(made)
+    if not probe.ok:
         raise Misconfigured(
             f"No sandbox can be made of {made.title}.\n" + "\n".join(probe.problems)
         )
