@@ -1,7 +1,8 @@
 """Putting stored secrets under the current master key."""
 
+from agentstead.resources.session_repositories import context
 from agentstead.resources.vaults.rewrapping import rewrap
-from tests.support.server import serving
+from tests.support.server import MODEL, serving
 
 
 async def test_rewrapping_touches_what_is_under_another_key_only(database_url: str) -> None:
@@ -17,3 +18,27 @@ async def test_rewrapping_touches_what_is_under_another_key_only(database_url: s
         assert await rewrap(services.database, services.seal) == 1
         rows = await services.database.fetch("select sealed from vault_credentials")
         assert [row["sealed"]["token"].split(".")[1] for row in rows] == [added]
+
+
+async def test_tokens_of_repositories_are_rewrapped_too(database_url: str) -> None:
+    async with serving(database_url) as server:
+        services, client = server.services, server.sdk()
+        agent = await client.beta.agents.create(name="a", model=MODEL)
+        environment = await client.beta.environments.create(name="e")
+        url = "https://github.com/acme"
+        await client.beta.sessions.create(
+            agent=agent.id,
+            environment_id=environment.id,
+            resources=[
+                {"type": "github_repository", "url": f"{url}/a", "authorization_token": "ghp_a"},
+                {"type": "github_repository", "url": f"{url}/b"},
+            ],
+        )
+        assert await rewrap(services.database, services.seal) == 0
+        services.seal.ring.add()
+        assert await rewrap(services.database, services.seal) == 1
+        services.seal.ring.drop_old()
+        (row,) = await services.database.fetch(
+            "select resource_id, sealed from session_repositories where sealed is not null"
+        )
+        assert services.seal.open(context(row["resource_id"]), row["sealed"]) == "ghp_a"
