@@ -142,7 +142,7 @@ class Container:
         else:
             words += ["--unshare-user", "--uid", str(self.uid), "--gid", str(self.uid)]
         words += ["--hostname", "sandbox"] if "--unshare-uts" in words else []
-        words += ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
+        words += ["--ro-bind", "/usr", "/usr", "--proc", "/proc", *_devices()]
         words += ["--ro-bind", "/proc/sys", "/proc/sys"]
         for name in SYSTEM_LINKS:
             path = Path("/", name)
@@ -176,6 +176,16 @@ def put(container: Container, path: str, archive: IO[bytes]) -> None:
 
 def _program() -> tuple[str, list[str]]:
     return Bubblewrap(Path("/nowhere"), clock=SystemClock())._program()
+
+
+def _devices() -> list[str]:
+    """A whole `/dev` makes bubblewrap nest user namespaces for anybody but root, and nobody could enter."""
+    if os.geteuid() == 0:
+        return ["--dev", "/dev"]
+    words = ["--tmpfs", "/dev", "--dir", "/dev/shm", "--symlink", "/proc/self/fd", "/dev/fd"]
+    for name in ("null", "zero", "full", "random", "urandom", "tty"):
+        words += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
+    return words
 
 
 def _libraries() -> str:
