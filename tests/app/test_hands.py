@@ -74,7 +74,6 @@ async def test_who_owns_a_sandbox_is_the_database(database_url: str) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({}, "AGENTSTEAD_SANDBOX_NETWORK is filtered, and sandboxes on docker have no"),
         ({"docker_host": "ssh://x", "sandbox_network": "none"}, "AGENTSTEAD_DOCKER_HOST"),
         ({"docker_certificates": "/nowhere", "sandbox_network": "none"}, "go with an address of the network"),
         ({"docker_certificates": "/nowhere", "docker_host": "tcp://h:2376", "sandbox_network": "none"}, "No such file"),

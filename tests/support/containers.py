@@ -42,6 +42,7 @@ class Container:
     capabilities: Sequence[str] = ()
     uid: int = 0
     network_of: "Container | None" = None
+    """Whose network it shares; for root only."""
     process: asyncio.subprocess.Process | None = None
     pid: int = 0
     """Of its first process, on this host."""
@@ -130,7 +131,9 @@ class Container:
     def _words(self, info: int, seccomp: int) -> list[str]:
         program, _ = _program()
         words = [program, "--info-fd", str(info), "--seccomp", str(seccomp), "--as-pid-1"]
-        for name in ("pid", "ipc", "uts", "net"):
+        if self.network_of is not None:
+            words[:0] = ["nsenter", f"--net=/proc/{self.network_of.pid}/ns/net", "--"]
+        for name in ("pid", "ipc", "uts", *(("net",) if self.network_of is None else ())):
             words.append(f"--unshare-{name}")
         if os.geteuid() == 0:
             words += ["--cap-drop", "ALL"]

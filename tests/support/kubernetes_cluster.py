@@ -45,6 +45,17 @@ class Node:
     containers: dict[str, Container] = field(default_factory=dict)
     restarts: dict[str, int] = field(default_factory=dict)
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+    pause: Container | None = None
+    """Holds the network that the containers of the pod share, where root makes them."""
+    ready: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def network(self) -> Container | None:
+        """Where the pod's containers go to."""
+        async with self.ready:
+            if self.pause is None and os.geteuid() == 0:
+                self.pause = Container(["sleep", "infinity"], {"PATH": PATH}, {})
+                await self.pause.start()
+        return self.pause
 
 
 class Cluster:
@@ -296,6 +307,7 @@ class Cluster:
         name = spec["name"]
         while True:
             container = node.containers[name] = contained(node, spec)
+            container.network_of = await node.network()
             await container.start()
             self._tell(node, name, {"running": {"startedAt": "2026-01-01T00:00:00Z"}})
             assert container.process is not None
@@ -342,7 +354,7 @@ class Cluster:
         for task in node.tasks:
             task.cancel()
         await asyncio.gather(*node.tasks, return_exceptions=True)
-        for container in node.containers.values():
+        for container in [*node.containers.values(), *([node.pause] if node.pause else [])]:
             container.kill()
             if container.process is not None:
                 await container.wait()

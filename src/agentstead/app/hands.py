@@ -39,17 +39,13 @@ def hands_of(settings: Settings, clock: Clock, owner: str, root: Path | None = N
             images=Images.of(settings),
             require_cgroups=settings.sandbox_require_cgroups,
         )
-    if settings.sandbox_network != "none":
-        raise Misconfigured(
-            f"AGENTSTEAD_SANDBOX_NETWORK is {settings.sandbox_network}, and sandboxes on"
-            f" {settings.sandbox} have no filtered network.\nSet AGENTSTEAD_SANDBOX_NETWORK=none: they"
-            " then reach nothing, whatever environments say, and models are told so."
-        )
     return EngineSandbox(
         engine_of(settings, clock, owner),
         clock=clock,
         idle_seconds=settings.sandbox_idle_seconds,
         env=settings.sandbox_env,
+        egress=egress_of(settings),
+        decisions=settings.data_dir / SANDBOXES,
     )
 
 

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from agentstead.clock import Clock
@@ -16,9 +17,13 @@ from agentstead.errors import SandboxFault
 from agentstead.sandbox.engines import carrying
 from agentstead.sandbox.engines.engine import Engine, EngineFault, Plan
 from agentstead.sandbox.engines.line import Line, LineBroken
+from agentstead.sandbox.engines.outlet import Outlet
 from agentstead.sandbox.engines.probing import examine
+from agentstead.sandbox.managers import PackageHosts
+from agentstead.sandbox.network import Egress, proxy_config
 from agentstead.sandbox.sandbox import Outcome, Output, Probe, SandboxSpec
 from agentstead.sandbox.supervisor.outcomes import CANCELLED
+from agentstead.sandbox.supervisor.spool import Spool
 
 ATTEMPTS_MAX = 4
 """Supervisors tried for one call before the sandbox counts as lost."""
@@ -39,6 +44,9 @@ class Held:
     line: Line
     files: Line
     """To where the agent's files can be read; the same one, unless supervisor and agent live apart."""
+    outlet: Outlet | None = None
+    """Its way to the network, where it has one."""
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     laid: dict[str, str] = field(default_factory=dict)
     """The uploads that lie in it: path → the body it was made from."""
 
@@ -53,8 +61,15 @@ class EngineSandbox:
         clock: Clock,
         idle_seconds: float = 3600.0,
         env: Mapping[str, str] | None = None,
+        egress: Egress | None = None,
+        decisions: Path | None = None,
     ) -> None:
+        """`egress`: how sandboxes reach the network, None: none of them does; `decisions`: the folder in
+        whose spool it is written down what was let through."""
         self.engine = engine
+        self._egress = egress
+        self._decisions = decisions
+        self._managers = PackageHosts()
         self._clock = clock
         self._idle_seconds = idle_seconds
         self._env = dict(env or {})
@@ -67,7 +82,7 @@ class EngineSandbox:
     @property
     def networked(self) -> bool:
         """Whether sandboxes have a network."""
-        return False
+        return self._egress is not None
 
     async def probe(self) -> Probe:
         """Ask the engine what it is, start a sandbox for real and look whether it holds."""
@@ -98,7 +113,10 @@ class EngineSandbox:
                     raise SandboxFault(UNKNOWN, kind="unknown")
                 if admitted == "refused":
                     return Outcome(tuple(CANCELLED["content"]), is_error=True)
+                await self._let_out(sandbox_id, spec, held)
                 asked = True
+                if held.outlet is not None and tool == "bash":
+                    held.outlet.call_id = call_id
                 reply = await held.line.ask("ask", request=request)
             except LineBroken:
                 reply = None
@@ -298,6 +316,24 @@ class EngineSandbox:
         self._held[sandbox_id] = held
         return held
 
+    async def _let_out(self, sandbox_id: str, spec: SandboxSpec, held: Held) -> None:
+        """See to the sandbox's way to the network, as its environment says."""
+        async with held.opening:
+            if held.outlet is not None or self._decisions is None:
+                return
+            config = await proxy_config(spec.network, self._egress, self._managers)
+            if config is None:
+                return
+            outlet = Outlet(config, Spool(self._decisions, sandbox_id))
+            opened = False
+            try:
+                # where the agent itself has taken the proxy's place, it has no network
+                opened = await outlet.open(held.line)
+            finally:
+                if not opened:
+                    await outlet.close()
+            held.outlet = outlet if opened else None
+
     async def _files_line(self, sandbox_id: str, line: Line) -> Line:
         if not self.engine.apart:
             return line
@@ -339,12 +375,15 @@ class EngineSandbox:
             "limits": asdict(spec.limits),
             "env": {**self._env, **spec.env},
             "passing": spec is PASSING,
+            "outlet": self._egress is not None and spec.network.mode != "none",
         }
         return Plan(sandbox_id, spec.limits, config)
 
     async def _drop(self, sandbox_id: str) -> None:
         held = self._held.pop(sandbox_id, None)
         if held is not None:
+            if held.outlet is not None:
+                await held.outlet.close()
             await asyncio.gather(*(line.close() for line in {held.line, held.files}))
 
 

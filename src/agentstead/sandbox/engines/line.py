@@ -1,7 +1,7 @@
 """A worker's line to one sandbox: requests to the relay in its container, many at once, over one stream."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -40,6 +40,8 @@ class Line:
         self._writing = asyncio.Lock()
         self._reader: asyncio.Task[None] | None = None
         self.broken = False
+        self.network: Callable[[dict[str, Any]], None] | None = None
+        """Hears of connections from inside."""
 
     @property
     def quiet(self) -> bool:
@@ -68,6 +70,15 @@ class Line:
         finally:
             self._waiting.pop(number, None)
 
+    async def tell(self, message: dict[str, Any]) -> None:
+        """Say something that has no reply."""
+        if self.broken:
+            raise LineBroken
+        try:
+            await asyncio.shield(self._send(pack(message)))
+        except OSError:
+            raise LineBroken from None
+
     async def close(self) -> None:
         """Hang up; who still waits hears that the line is broken."""
         self.broken = True
@@ -85,6 +96,10 @@ class Line:
     async def _read(self) -> None:
         try:
             async for message in self._messages():
+                if "net" in message:
+                    if self.network is not None:
+                        self.network(message)
+                    continue
                 waiting = self._waiting.get(message["n"])
                 if waiting is not None and not waiting.done():
                     waiting.set_result(message["reply"])

@@ -13,6 +13,7 @@ from typing import Any
 
 from agentstead.errors import SandboxFault
 from agentstead.sandbox.guest.desk import Desk
+from agentstead.sandbox.guest.outlet import Outlet
 from agentstead.sandbox.guest.place import guest_place
 from agentstead.sandbox.supervisor.frames import Frames, FrameTooLarge, pack
 from agentstead.sandbox.supervisor.place import SOCKET, Place
@@ -27,6 +28,7 @@ class Relay:
         self.place = place
         self.desk = Desk(place)
         self.selector = selectors.DefaultSelector()
+        self.outlet = Outlet(self.selector, self.say)
         self.frames = Frames()
         self.selector.register(0, selectors.EVENT_READ, self.from_worker)
 
@@ -43,20 +45,29 @@ class Relay:
         if not data:
             os._exit(0)
         for message in self.frames.feed(data):
-            if message["do"] == "ask":
+            if "net" in message:
+                self.outlet.heard(message)
+            elif message["do"] == "ask":
                 self.ask(message["n"], message["request"])
             else:
                 self.reply(message["n"], self.done(message))
 
     def reply(self, number: int, reply: Any) -> None:
         """Answer one request."""
-        rest = memoryview(pack({"n": number, "reply": reply}))
+        self.say({"n": number, "reply": reply})
+
+    def say(self, message: dict[str, Any]) -> None:
+        """Tell the worker something."""
+        rest = memoryview(pack(message))
         while rest:
             rest = rest[os.write(1, rest) :]
 
     def done(self, message: dict[str, Any]) -> dict[str, Any]:
         """Do what concerns files."""
         try:
+            if message["do"] == "listen":
+                self.outlet.listen()
+                return {}
             return self.desk.serve(message)
         except SandboxFault as fault:
             return {"error": fault.message, "kind": fault.kind}

@@ -27,7 +27,7 @@ def begin(place: Place, config: dict[str, Any], launched: Launched, control: Con
         "output_bytes": config["limits"]["output_bytes"],
         **control.left_to_runner(),
         "note": AGAIN if starts else "",
-        "network": bool(config.get("network")),
+        "network": "elsewhere" if config.get("outlet") else bool(config.get("network")),
     }
     supervisor.inside.tell(first)
     if not supervisor.wait_ready(READY_SECONDS):

@@ -127,7 +127,7 @@ class Gate:
         }
         os.write(config, json.dumps(given).encode())
         os.lseek(config, 0, os.SEEK_SET)
-        handed = _spawn(
+        handed = spawn(
             {0: config, 3: listener.fileno(), 4: theirs.fileno()}, self._config["libraries"]
         )
         os.close(config)
@@ -240,7 +240,7 @@ def gate_of(
     return Gate(config["network"], uid, control, selector, spool, call_id, way)
 
 
-def _spawn(descriptors: dict[int, int], libraries: list[str]) -> int:
+def spawn(descriptors: dict[int, int], libraries: list[str]) -> int:
     """Start the proxy with these descriptors (its number → ours) and what we write errors to."""
     words = [sys.executable, "-I", "-S", str(PROXY), *libraries]
     copies = {

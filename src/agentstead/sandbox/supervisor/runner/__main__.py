@@ -66,7 +66,7 @@ class Runner:
         processes.limit(first["processes_max"], first["memory_bytes"])
         self.refusal = None if first["network"] else Refusal(self.selector)
         self.selector.register(channel, selectors.EVENT_READ, self._receive)
-        if first["network"]:
+        if first["network"] is True:
             outlet.hand_over(channel, pack({"ready": True}))
         else:
             self.channel.sendall(pack({"ready": True}))
