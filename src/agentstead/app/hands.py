@@ -105,8 +105,8 @@ async def owner_of(settings: Settings, database: Database) -> str:
 def desk_of(
     hands: Hands, secrets: Secrets, name: str, clock: Clock
 ) -> AbstractAsyncContextManager[None]:
-    """Where the proxies of sandboxes ask for secrets, under the name of this process; sandboxes of an
-    engine have no proxy."""
+    """Where the proxies of sandboxes ask for secrets, under the name of this process; those of sandboxes
+    on an engine have none to ask for."""
     if isinstance(hands, Bubblewrap):
         return desk(hands.root, secrets, name, clock)
     return nullcontext()

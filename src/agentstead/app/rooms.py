@@ -38,7 +38,7 @@ from agentstead.tools.mcp.servers import McpServers
 from agentstead.worker.files import StoredFiles
 from agentstead.worker.handing_over import HandingOver, Most
 from agentstead.worker.skills import StoredSkills
-from agentstead.worker.world import Pace, World
+from agentstead.worker.world import NO_VARIABLES, Pace, World
 
 BLOBS, SKILLS = "blobs", "skills"
 """Folders of the data directory."""
@@ -85,7 +85,8 @@ class Rooms:
             ),
             judge_model=self.settings.judge_model,
             networked=self.sandbox.networked,
-            variables=self.variables,
+            credentialed=isinstance(self.sandbox, Bubblewrap),
+            variables=self.variables if isinstance(self.sandbox, Bubblewrap) else NO_VARIABLES,
             packages=self.packages or Elsewhere(),
         )
 

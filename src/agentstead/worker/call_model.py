@@ -136,7 +136,11 @@ def model_request(answer: "Answer", model: Model, scribe: Scribe | None) -> Mode
         servers,
         state.mounted,
         (*state.skills, *check_out.skills(state.repositories, thread.agent["tools"])),
-        network=network_note(state.environment, networked=world.networked, vaults=state.vaults),
+        network=network_note(
+            state.environment,
+            networked=world.networked,
+            vaults=state.vaults and world.credentialed,
+        ),
         checked_out=check_out.at_start(state.repositories),
     )
     config = thread.agent["model"]

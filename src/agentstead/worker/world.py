@@ -308,6 +308,8 @@ class World:
     files: SessionFiles = NO_FILES
     judge_model: str | None = None
     """Who judges calls under the policy `auto`; None: the client is asked."""
+    credentialed: bool = True
+    """Whether sandboxes can be given placeholders of a vault's secrets."""
     networked: bool = True
     """Whether sandboxes have a network at all."""
     skills: SessionSkills = NO_SKILLS

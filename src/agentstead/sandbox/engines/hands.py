@@ -8,7 +8,7 @@ published, no path of this host is mounted, and the engine may be on another mac
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -321,10 +321,13 @@ class EngineSandbox:
         async with held.opening:
             if held.outlet is not None or self._decisions is None:
                 return
-            config = await proxy_config(spec.network, self._egress, self._managers)
+            network = replace(
+                spec.network, credentials=False
+            )  # nobody inside would trust the proxy
+            config = await proxy_config(network, self._egress, self._managers)
             if config is None:
                 return
-            outlet = Outlet(config, Spool(self._decisions, sandbox_id))
+            outlet = Outlet(config, Spool(self._decisions, sandbox_id), sandbox_id)
             opened = False
             try:
                 # where the agent itself has taken the proxy's place, it has no network

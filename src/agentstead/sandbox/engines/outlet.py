@@ -19,12 +19,15 @@ from typing import Any
 
 from agentstead.sandbox.engines.line import Line, LineBroken
 from agentstead.sandbox.guest.outlet import PIECE_BYTES, WINDOW_BYTES
+from agentstead.sandbox.supervisor import limits
 from agentstead.sandbox.supervisor.gate import spawn
 from agentstead.sandbox.supervisor.spool import Spool
 
 NOBODY = 65534
 """Who the proxy is where we are root."""
 BACKLOG = 64
+BOUNDS = {"memory_bytes": 256 << 20, "processes_max": 64, "cpus": 1.0}
+"""What the proxy may use of this machine, where it can be held to it."""
 
 
 class Way:
@@ -41,7 +44,7 @@ class Way:
 class Outlet:
     """All connections of one sandbox."""
 
-    def __init__(self, config: dict[str, Any], spool: Spool) -> None:
+    def __init__(self, config: dict[str, Any], spool: Spool, sandbox_id: str) -> None:
         self.call_id = ""
         """The call that the network is used for, as far as one can tell."""
         self._config = config
@@ -53,6 +56,7 @@ class Outlet:
         self._listener.bind(str(self._folder / "s"))
         self._listener.listen(BACKLOG)
         self._listener.setblocking(False)
+        self._group = f"egress-{sandbox_id}-{os.getpid()}-{id(self):x}"
         self._pid = 0
         self._hearing: asyncio.Task[None] | None = None
         self._used, self._began = 0, 0.0
@@ -158,9 +162,14 @@ class Outlet:
             os.close(config)
             theirs.close()
         ours.setblocking(False)
-        self._hearing = asyncio.create_task(self._hear(ours, self._pid), name="egress")
+        control = limits.control(self._group, BOUNDS)
+        try:
+            control.add(self._pid)
+        except OSError:
+            os.kill(self._pid, signal.SIGKILL)  # unlimited it must not run
+        self._hearing = asyncio.create_task(self._hear(ours, self._pid, control), name="egress")
 
-    async def _hear(self, channel: socket.socket, pid: int) -> None:
+    async def _hear(self, channel: socket.socket, pid: int, control: limits.Control) -> None:
         """Write down what the proxy decides, until it ends."""
         reader, writer = await asyncio.open_unix_connection(sock=channel)
         try:
@@ -174,6 +183,7 @@ class Outlet:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             await asyncio.to_thread(os.waitpid, pid, 0)
+            await asyncio.to_thread(control.remove)
             self._pid = 0
 
     def _take(self, line: bytes) -> None:
