@@ -8,9 +8,10 @@ A sandbox outlives the worker that uses it. A call whose supervisor died in the 
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from agentstead.sandbox.egress.door import Door
+if TYPE_CHECKING:  # read inside of containers too, which have no such door
+    from agentstead.sandbox.egress.door import Door
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Network:
     """Where it is limited: the hosts of the package managers too."""
     credentials: bool = False
     """Whether there may be placeholders in it, for which secrets go in on the way out."""
-    door: Door | None = None
+    door: "Door | None" = None
     """Instead of all that: the way to one repository."""
 
 
