@@ -28,21 +28,19 @@ OPEN_MANY = "python3 -c 'f = [open(\"/dev/null\") for _ in range(300)]'"
 SPIN = """python3 -c '
 import time
 wall, used = time.monotonic(), time.process_time()
-while time.monotonic() < wall + 1.5: pass
+while time.monotonic() < wall + 1: pass
 print("share", (time.process_time() - used) / (time.monotonic() - wall))'"""
 FILL = "for i in $(seq 40); do head -c 8M /dev/zero > f$i; sleep 0.02; done; sleep 1; echo all"
 BOMBS = {
-    "fork": ("b() { b | b & }; b; sleep 2.5; echo over", "the limit of 32 processes was reached"),
+    "fork": ("b() { b | b & }; b; sleep 2; echo over", "the limit of 32 processes was reached"),
     "memory": (
         "python3 -c 'x = bytearray(1 << 30); print(len(x))'; echo still here",
         "memory limit of 128 MiB was reached",
     ),
     "disk": (FILL, "the disk limit of 32 MiB was reached"),
-    "big file": ("head -c 64M /dev/zero > big; ls -l big", "File size limit exceeded"),
     "output": ("head -c 50M /dev/zero | tr '\\0' x; echo; echo the end", "earlier bytes left out]"),
     "endless output": ("yes", "timed out after 3 s"),
-    "files": (OPEN_MANY, "Too many open files"),
-    "processor": (SPIN, "share"),
+    "bounds": (f"{OPEN_MANY}; {SPIN}; head -c 64M /dev/zero > big", "share"),
 }
 """What the model runs → what it is told."""
 SAYS_OTHERWISE = {"memory": "MemoryError"}
@@ -138,6 +136,9 @@ async def test_bombs_are_contained_explained_and_no_trouble_to_others(database_u
             second,
         )
     assert "xxx\nthe end" in said["output"][0]
+    assert "Too many open files" in said["bounds"][0]
+    bounds = said["bounds"][0]
+    assert "File size limit exceeded" in bounds or "the disk limit of 32 MiB" in bounds
     if not limits.startswith("rlimits"):
-        share = float(said["processor"][0].split()[1])
+        share = float(said["bounds"][0].rsplit("share", 1)[1].split()[0])
         assert share < 0.75, "half of a processor is what it may use"
