@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import tarfile
 import tempfile
 import threading
@@ -14,12 +15,16 @@ import zipfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agentstead.clock import SystemClock
 from agentstead.sandbox.bubblewrap import Bubblewrap
+from agentstead.sandbox.managers import SYSTEM_PATH
 from agentstead.sandbox.network import Egress
 from agentstead.sandbox.packages.building import Packages
 from agentstead.sandbox.packages.layers import FOLDER, Layers
@@ -157,6 +162,14 @@ def package_index() -> Iterator[Index]:
         thread.join()
 
 
+@cache
+def pip() -> bool:
+    """Whether the Python of sandboxes has it."""
+    program = shutil.which("python3", path=SYSTEM_PATH)
+    words = [str(program), "-I", "-c", "import pip"]
+    return program is not None and subprocess.run(words, check=False).returncode == 0
+
+
 def temporary() -> Path:
     """A data directory, through which the users of sandboxes may pass."""
     data_dir = Path(tempfile.mkdtemp(prefix="agentstead-test-"))
@@ -189,6 +202,8 @@ async def layer_of(packages: Packages, config: Any, **more: Any) -> str:
 @asynccontextmanager
 async def packaged(index: Index, **bounds: Any) -> AsyncIterator[Packaged]:
     """Real sandboxes that reach the index; at the end nothing of a build is left."""
+    if not pip():
+        pytest.skip("needs pip of the system's Python (python3-pip)")
     data_dir = temporary()
     try:
         async with real_sandboxes(egress=index.egress, env=index.env) as hands:

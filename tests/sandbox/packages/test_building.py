@@ -145,9 +145,14 @@ async def test_what_a_dead_builder_left_is_swept_away() -> None:
             assert await place.hands.builds() == [f"{BUILD}aa"]  # somebody builds it
             assert await place.hands.reconcile(set()) == []
             os.close(lock)
+            dead = place.packages.layers.lock("bb")
+            assert dead is not None
+            place.packages.layers.draft("bb")
+            os.close(dead)
             await place.packages.sweep()
             assert await place.hands.builds() == []
-            assert [one.name for one in place.packages.layers.root.iterdir()] == [".lock-aa"]
+            left = sorted(one.name for one in place.packages.layers.root.iterdir())
+            assert left == [".lock-aa", ".lock-bb"]
 
 
 async def test_managers_that_need_an_image_are_refused() -> None:

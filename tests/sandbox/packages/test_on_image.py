@@ -89,7 +89,9 @@ def test_every_managers_command_takes_names_as_they_are_given() -> None:
     }
     assert list(steps) == ["apt", "cargo", "gem", "go", "npm", "pip"]
     assert steps["apt"][0] == "command -v apt-get >/dev/null || exit 97"
-    assert steps["apt"][1].endswith("install -y -q --no-install-recommends -- jq=1.7-1 tree")
+    assert steps["apt"][1].startswith(
+        "apt-get update -qq && apt-get install -y -q --no-install-recommends -- jq=1.7-1 tree && "
+    )
     assert steps["go"][1] == (
         "go install -- example.test/tool@v1.2 && go install -- example.test/other@latest"
     )
@@ -113,8 +115,9 @@ async def test_six_managers_install_in_order_into_one_layer(
             call = {"command": "cat /usr/local/told; id -u; touch /usr/local/x"}
             said = text(await hands.call("s1", spec, "c1", "bash", call)).splitlines()
             assert said[:-3] == [
-                "apt-get update -q",
+                "apt-get update -qq",
                 "apt-get install -y -q --no-install-recommends -- jq=1.7-1 tree",
+                "apt-get clean",
                 "cargo install --root /usr/local -- ripgrep@14.1",
                 "gem install --no-document -- rake:13.1",
                 "go install -- example.test/tool@v1.2",

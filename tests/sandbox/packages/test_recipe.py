@@ -61,6 +61,11 @@ def test_credentials_are_not_shown(output: str) -> None:
     assert "[redacted]" in last_words(output)
 
 
+def test_credentials_in_a_packages_name_are_not_shown() -> None:
+    recipe = Recipe({"pip": ("git+https://user:hunter2@mirror.test/it",)})
+    assert recipe.words == "pip: git+https://[redacted]@mirror.test/it"
+
+
 def test_only_the_end_of_an_output_is_shown() -> None:
     assert last_words("\n".join(str(n) for n in range(1000)) + "\n\n").splitlines() == [
         str(n) for n in range(988, 1000)

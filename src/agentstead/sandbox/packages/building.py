@@ -8,6 +8,7 @@ that the calls of a turn do not each build in vain, and forgotten, so that a lat
 import asyncio
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from agentstead.sandbox.packages.recipe import Recipe, wanted
 from agentstead.sandbox.packages.workshop import Bounds, Workshop
 from agentstead.sandbox.sandbox import Prepared
 from agentstead.sandbox.supervisor.place import BUILD
+from agentstead.store.blobs import to_its_end
 from agentstead.telemetry import logs
 from agentstead.telemetry.metrics import Metrics
 
@@ -53,11 +55,14 @@ class Packages:
         if recipe is None:
             return Prepared()
         key = recipe.key
-        tree = await asyncio.to_thread(self.layers.tree, key)
-        if tree is None and not wait:
-            return Prepared()
+        try:
+            tree = await asyncio.to_thread(self.layers.tree, key)
+        except OSError as error:
+            raise cannot_keep(error) from error
         if tree is not None:
             return placed(recipe, tree)
+        if not wait:
+            return Prepared()
         task = self._builds.get(key)
         if task is None:
             task = self._builds[key] = asyncio.create_task(self._made(recipe), name=f"layer {key}")
@@ -81,14 +86,14 @@ class Packages:
 
     async def sweep(self) -> None:
         """Delete what builds have left behind that died, and that nobody has taken up again."""
-        for sandbox_id in await self.workshop.sandbox.builds():
-            key = sandbox_id.removeprefix(BUILD)
+        builds = [one.removeprefix(BUILD) for one in await self.workshop.sandbox.builds()]
+        for key in {*builds, *await asyncio.to_thread(self.layers.drafts)}:
             lock = self.layers.lock(key)
             if lock is None:
                 continue
             try:
-                await self.workshop.sandbox.destroy(sandbox_id)
-                await asyncio.to_thread(self.layers.clear, key)
+                await self.workshop.sandbox.destroy(f"{BUILD}{key}")
+                await to_its_end(self.layers.clear, key)
                 log.info("half-built packages deleted", layer=key)
             finally:
                 os.close(lock)
@@ -110,8 +115,11 @@ class Packages:
     async def _made(self, recipe: Recipe) -> Path:
         """The layer, built here or by whoever was first."""
         key = recipe.key
-        while (lock := self.layers.lock(key)) is None:
-            await self.clock.sleep(POLL_SECONDS)
+        try:
+            while (lock := self.layers.lock(key)) is None:
+                await self.clock.sleep(POLL_SECONDS)
+        except OSError as error:
+            raise cannot_keep(error) from error
         try:
             tree = self.layers.tree(key)
             if tree is not None:
@@ -128,28 +136,36 @@ class Packages:
         key, packages = recipe.key, {name: list(each) for name, each in recipe.packages.items()}
         begun, since = self.clock.monotonic(), self.clock.now()
         log.info("packages are being installed", layer=key, packages=recipe.words)
-        draft = await asyncio.to_thread(self.layers.draft, key)
         try:
+            draft = await to_its_end(self.layers.draft, key)
             await self.workshop.install(
                 recipe, draft, lambda words: self.layers.begun(key, packages, since, words)
             )
-            layer = await asyncio.to_thread(
+            # cancelled or not: nothing may be taken away from under it
+            layer = await to_its_end(
                 self.layers.publish, key, packages, self.clock.now(), ours=not recipe.whole
             )
         except (SandboxFault, OSError, ValueError) as fault:
-            words = str(fault)
-            self.layers.failed(key, packages, self.clock.now(), words)
+            words = cannot_keep(fault).message if isinstance(fault, OSError) else str(fault)
+            with suppress(OSError):
+                self.layers.failed(key, packages, self.clock.now(), words)
             self._note("failed", begun)
             log.warning("packages could not be installed", layer=key, error=words)
             raise PackagesFault(words) from fault
         finally:
-            await asyncio.to_thread(self.layers.clear, key)
+            with suppress(OSError):
+                await to_its_end(self.layers.clear, key)
         self._note("ok", begun)
         log.info("packages are installed", layer=key, size_bytes=layer.size_bytes)
         return self.layers.root / key / TREE
 
     def _note(self, outcome: str, begun: float) -> None:
         self.metrics.packages_built(outcome, self.clock.monotonic() - begun)
+
+
+def cannot_keep(error: OSError) -> PackagesFault:
+    """The disk is full, or not ours."""
+    return PackagesFault(f"They cannot be kept in the data directory: {error.strerror}.")
 
 
 def placed(recipe: Recipe, tree: Path) -> Prepared:

@@ -1,7 +1,7 @@
 """What went wrong with the packages of an environment."""
 
 from agentstead.errors import SandboxFault
-from agentstead.sandbox.packages.recipe import Step, last_words
+from agentstead.sandbox.packages.recipe import Step, last_words, without_credentials
 
 
 class PackagesFault(SandboxFault):
@@ -13,5 +13,5 @@ class PackagesFault(SandboxFault):
 
 def could_not(step: Step, output: str) -> PackagesFault:
     """An installer failed; its last lines say why."""
-    listed = ", ".join(step.packages)
+    listed = without_credentials(", ".join(step.packages))
     return PackagesFault(f"{step.manager} could not install {listed}:\n{last_words(output)}")

@@ -91,6 +91,10 @@ class Layers:
         draft.mkdir(mode=0o755)
         return draft
 
+    def drafts(self) -> list[str]:
+        """The layers that somebody builds, or did when he died."""
+        return [file.name.removeprefix(DRAFT) for file in self._entries(DRAFT)]
+
     def publish(
         self, key: str, packages: Mapping[str, Any], now: float, *, ours: bool = True
     ) -> Layer:
@@ -100,6 +104,8 @@ class Layers:
         size = owned(draft / TREE) if ours else disk.used(draft / TREE, 1 << 62)
         about = {"packages": packages, "size_bytes": size, "built_at": now}
         written(draft / ABOUT, about)
+        # a machine that loses its power must not find files of it empty
+        os.sync()
         draft.rename(self.root / key)
         self.forget_failure(key)
         return Layer(key, packages, size, now, now)

@@ -23,7 +23,11 @@ ENV = {
 }
 PROGRAMS = {"apt": "apt-get", "pip": "python3"}
 COMMANDS = {
-    "apt": "apt-get update -q && apt-get install -y -q --no-install-recommends -- {packages}",
+    # what it fetched for this is no part of the layer, which it would make many times as large
+    "apt": (
+        "apt-get update -qq && apt-get install -y -q --no-install-recommends -- {packages} && "
+        "apt-get clean && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin"
+    ),
     "cargo": "cargo install --root /usr/local -- {packages}",
     "gem": "gem install --no-document -- {packages}",
     "npm": (

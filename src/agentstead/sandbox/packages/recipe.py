@@ -80,7 +80,8 @@ class Recipe:
     @property
     def words(self) -> str:
         """`pip: pandas, plotly; npm: prettier`."""
-        return "; ".join(f"{name}: {', '.join(each)}" for name, each in self.packages.items())
+        listed = (f"{name}: {', '.join(each)}" for name, each in self.packages.items())
+        return without_credentials("; ".join(listed))
 
 
 def wanted(config: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
@@ -131,4 +132,9 @@ NEEDED = {"npm": "npm", "pip": "python3-pip"}
 def last_words(output: str) -> str:
     """The end of an installer's output, without credentials."""
     lines = [line.rstrip() for line in output.strip().splitlines() if line.strip()]
-    return CREDENTIALS.sub(MASK, "\n".join(lines[-LAST_LINES:]))[-LAST_CHARACTERS:]
+    return without_credentials("\n".join(lines[-LAST_LINES:]))[-LAST_CHARACTERS:]
+
+
+def without_credentials(text: str) -> str:
+    """Words that an address or an option may hold and nobody should read."""
+    return CREDENTIALS.sub(MASK, text)

@@ -38,6 +38,7 @@ from agentstead.sandbox.packages.recipe import (
 from agentstead.sandbox.sandbox import Limits, Mount, Network, SandboxSpec
 from agentstead.sandbox.supervisor.place import Place
 from agentstead.sandbox.supervisor.runner.packages import PACKAGES
+from agentstead.store.blobs import to_its_end
 
 HOME = "/tmp"  # noqa: S108 - inside, where it is the build's own
 ASK_SECONDS = 15.0
@@ -169,7 +170,7 @@ class Workshop:
                 tell(step.manager)
                 await self._run(place.sandbox_id, spec, step, until)
             await link.ask(place.path, {"op": "stop"})
-            await asyncio.to_thread(ending.take_workspace, place, tree)
+            await to_its_end(ending.take_workspace, place, tree)
         finally:
             await self.sandbox.destroy(place.sandbox_id)
 
