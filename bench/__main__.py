@@ -7,6 +7,7 @@ from bench import (
     first_token,
     list_events,
     many_sandboxes,
+    sandbox_start,
     serve_ready,
     steps,
     streams,
@@ -14,7 +15,7 @@ from bench import (
 )
 
 BENCHES = (
-    serve_ready, first_token, first_call, steps, uploads, list_events, create_session, streams,
+    serve_ready, first_token, first_call, sandbox_start, steps, uploads, list_events, create_session, streams,
     bombs, many_sandboxes,
 )  # fmt: skip
 for bench in BENCHES:

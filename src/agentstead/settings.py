@@ -183,6 +183,11 @@ class Settings(BaseSettings):
     sandbox_idle_seconds: float = 3600.0
     """A sandbox that nobody renews for so long ends itself."""
 
+    sandbox_spares: int = Field(default=0, ge=0, le=20)
+    """Sandboxes that each worker keeps started for the sessions that come next, made like the last one: their
+    first call is as quick as a later one. None by default, because each takes about 25 MB and every new session
+    then costs a start in the background."""
+
     sandbox_image: str | None = None
     """Name or id of the image that sandboxes are made from where the environment names none; `host`: the
     host's system directories. None: what `agentstead image use` chose, at first the host's."""

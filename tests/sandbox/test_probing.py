@@ -32,7 +32,7 @@ def test_there_is_a_way_out_for_each_known_cause(message: str, advice: str) -> N
 
 async def test_a_host_without_user_namespaces_is_known_by_bubblewraps_own_words() -> None:
     await needed()
-    (program, _) = Bubblewrap(Path("unused"), clock=SystemClock())._program()
+    (program, _) = Bubblewrap(Path("unused"), clock=SystemClock()).program()
     none_left = (
         "echo 0 > /proc/sys/user/max_user_namespaces; exec $0 --unshare-user --ro-bind / / true"
     )
@@ -72,7 +72,7 @@ async def test_a_bubblewrap_that_is_refused_is_told_with_its_last_words(tmp_path
     shutil.copy("/bin/false", program)
 
     class Refused(Bubblewrap):
-        def _program(self) -> tuple[str, list[str]]:
+        def program(self) -> tuple[str, list[str]]:
             return str(program), []
 
     probe = await Refused(tmp_path / "sandboxes", clock=SystemClock()).probe()

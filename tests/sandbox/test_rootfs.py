@@ -17,8 +17,6 @@ from agentstead.sandbox.supervisor.rootfs import (
     add_file_system,
 )
 
-RUNNER = Path(rootfs.__file__).parent / "runner"
-
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
@@ -43,7 +41,7 @@ def part(root: Path, *files: str) -> Path:
 def words(place: Place, system: System) -> str:
     arguments = Arguments()
     try:
-        add_file_system(arguments, place, system, [], RUNNER)
+        add_file_system(arguments, place, system, [])
     finally:
         for descriptor in arguments.descriptors:
             os.close(descriptor)

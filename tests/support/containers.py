@@ -178,7 +178,7 @@ def put(container: Container, path: str, archive: IO[bytes]) -> None:
 
 
 def _program() -> tuple[str, list[str]]:
-    return Bubblewrap(Path("/nowhere"), clock=SystemClock())._program()
+    return Bubblewrap(Path("/nowhere"), clock=SystemClock()).program()
 
 
 def _devices() -> list[str]:

@@ -32,6 +32,7 @@ async def real_sandboxes(
     env: Mapping[str, str] | None = None,
     *,
     installing: bool = False,
+    spares: int = 0,
 ) -> AsyncIterator[Bubblewrap]:
     """Sandboxes below a folder of their own; at the end no process, mount, group or file is left."""
     top = Path(tempfile.mkdtemp(prefix="agentstead-test-"))
@@ -43,10 +44,12 @@ async def real_sandboxes(
         images=images,
         installing=installing,
         env=env,
+        spares=spares,
     )
     try:
         yield sandboxes
     finally:
+        await sandboxes.close()
         ids = await sandboxes.reconcile(set())
         for sandbox_id in ids:
             await sandboxes.destroy(sandbox_id)

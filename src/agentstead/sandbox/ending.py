@@ -92,5 +92,5 @@ def _delete(place: Place) -> None:
     # the last thing to go is what says whose user it was
     uid = meta.get("uid")
     if uid is not None and os.geteuid() == 0:
-        uids.give_back(place.root / UIDS, uid, place.sandbox_id)
+        uids.give_back(place.root / UIDS, uid, meta.get("born", place.sandbox_id))
     disk.delete(place.gone)

@@ -9,7 +9,8 @@ from pathlib import Path
 from agentstead.errors import SandboxFault
 from agentstead.sandbox.images.image import Image
 from agentstead.sandbox.sandbox import Limits, Network, Probe, Sandbox, SandboxSpec
-from agentstead.sandbox.supervisor.launch import PYTHON, seccomp_file
+from agentstead.sandbox.supervisor.compiled import PYTHON
+from agentstead.sandbox.supervisor.launch import seccomp_file
 
 BEGIN = r"""
 import ctypes, json, os, socket

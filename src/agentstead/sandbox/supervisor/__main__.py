@@ -1,12 +1,13 @@
-"""Starts a supervisor: `python -I -S <this file>`, its configuration on standard input.
+"""Starts supervisors: `python -I -S <this file> <descriptor> <worker>`, as `forks.py` says.
 
-Its parent reads one line from standard output: whether the sandbox runs, or why it does not. The
-supervisor itself is a grandchild in a session of its own and goes on when its parent is killed.
+The worker reads one line from each: whether the sandbox runs, or why it does not. A supervisor is in
+a session of its own and goes on when the worker is killed.
 """
 
 import json
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from agentstead.sandbox.supervisor import limits, uids, userns
+from agentstead.sandbox.supervisor import forks, limits, uids, userns
 from agentstead.sandbox.supervisor.begin import CannotStart, begin
 from agentstead.sandbox.supervisor.control import Supervisor
 from agentstead.sandbox.supervisor.launch import launch
@@ -23,10 +24,13 @@ from agentstead.sandbox.supervisor.rootfs import BadMount
 
 
 def main() -> None:
-    """Go into the background, start the sandbox, serve."""
-    config = json.load(sys.stdin)
-    if os.fork():
-        os._exit(0)
+    """Start supervisors for a worker."""
+    channel, worker = map(int, sys.argv[1:])
+    forks.serve(socket.socket(fileno=channel), worker, supervise)
+
+
+def supervise(config: dict[str, Any]) -> None:
+    """Start a sandbox and serve until its end; in a process made for it."""
     # some event loops let a child inherit more than its three streams
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     os.setsid()
@@ -48,13 +52,13 @@ def main() -> None:
         return
     try:
         log_to(place.path / "log")
-        uid = place.meta().get("uid", 0)
+        meta = place.meta()
         supervisor.serve(lambda: report({"ok": True, "limits": supervisor.control.kind}))
     finally:
         supervisor.end()
     if not place.path.is_dir():
         # deleted without us: nobody else will give its user back
-        uids.give_back(place.root / UIDS, uid, place.sandbox_id)
+        uids.give_back(place.root / UIDS, meta["uid"], meta["born"])
 
 
 def start(place: Place, config: dict[str, Any]) -> Supervisor:
@@ -69,7 +73,7 @@ def start(place: Place, config: dict[str, Any]) -> Supervisor:
     if config.get("require_cgroups") and not control.groups:
         raise CannotStart("no control group can be made for it, and they are required")
     groups = [str(folder) for folder in set(control.groups.values())]
-    place.write_meta(uid=uid, groups=groups)
+    place.write_meta(uid=uid, groups=groups, born=meta.get("born", place.sandbox_id))
     supervisor = begin(place, config, launch(place, config, uid, control), control)
     if host_uid(supervisor.inside.pid) == 0:
         supervisor.end()

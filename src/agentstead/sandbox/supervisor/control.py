@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from agentstead.sandbox.supervisor import spare
 from agentstead.sandbox.supervisor.clients import Client, Clients
 from agentstead.sandbox.supervisor.gate import gate_of
 from agentstead.sandbox.supervisor.inside import Inside
@@ -130,12 +131,28 @@ class Supervisor:
         elif operation == "keep":
             self.place.renew()
             self.clients.reply(client, {})
+        elif operation == "adopt":
+            self.clients.reply(client, {"adopted": self._adopt(message["id"])})
         elif operation == "stop":
             self._stop()
         elif operation == "rest" and self.calls:
             self.clients.reply(client, {"busy": True})
         elif operation == "rest":
             self._stop()
+
+    def _adopt(self, sandbox_id: str) -> bool:
+        """From now on this spare is a session's sandbox; nothing has run in it."""
+        if not spare.is_spare(self.place.sandbox_id) or self.stopping:
+            return False
+        try:
+            self.place.take_name(sandbox_id)
+        except OSError:
+            return False
+        self.journal = Journal(self.place.journal)
+        if self.gate is not None:
+            self.gate.take_name(self.place)
+        self.place.renew()
+        return True
 
     # --- calls
 
@@ -280,4 +297,6 @@ class Supervisor:
         if trouble:
             self.inside.tell({"op": "end_all", "why": trouble})
         if not self.calls and time.time() - self.place.renewed_at() > self.idle_seconds:
+            self.stopping = True
+        if spare.is_spare(self.place.sandbox_id) and not spare.owned(self.place.sandbox_id):
             self.stopping = True

@@ -75,6 +75,10 @@ class Gate:
         listener.setblocking(False)
         self._wait()
 
+    def take_name(self, place: Place) -> None:
+        """What is decided from now on is another sandbox's."""
+        self._spool = Spool(place.root, place.sandbox_id)
+
     def drain(self) -> None:
         """Hear what the proxy has said so far, and write it down."""
         ran = self._channel is not None

@@ -18,12 +18,17 @@ from typing import Any
 
 from agentstead.sandbox.supervisor import userns
 from agentstead.sandbox.supervisor.authorities import add_authorities
+from agentstead.sandbox.supervisor.compiled import PYTHON
 from agentstead.sandbox.supervisor.limits import Control
 from agentstead.sandbox.supervisor.place import Place
 from agentstead.sandbox.supervisor.rootfs import LIBRARY, Arguments, System, add_file_system
 from agentstead.sandbox.supervisor.staging import possible, stage
 
-PYTHON = "/usr/bin/python3"
+RUNNER = (
+    f"import sys; sys.path.insert(0, '{LIBRARY}'); "
+    "from agentstead.sandbox.supervisor.runner.__main__ import main; main()"
+)
+"""As a module, because a file that is run is compiled each time."""
 OPEN_FILES_SOFT = 1024
 """What programs get that do not ask for more; above it `select` breaks."""
 F_ADD_SEALS = 1033
@@ -68,15 +73,9 @@ def launch(place: Place, config: dict[str, Any], uid: int, control: Control) -> 
         place.path.chmod(0o711)
     system = System.of(config, place)
     _add_isolation(arguments, installing=system.upper is not None)
-    add_file_system(arguments, place, system, config["mounts"], Path(__file__).parent / "runner")
+    add_file_system(arguments, place, system, config["mounts"])
     add_authorities(arguments, system, (config.get("network") or {}).get("authorities", ""))
-    command = [
-        config.get("python") or PYTHON,
-        "-I",
-        "-S",
-        "-B",
-        f"{LIBRARY}/agentstead/sandbox/supervisor/runner/__main__.py",
-    ]
+    command = [config.get("python") or PYTHON, "-I", "-S", "-B", "-c", RUNNER]
     words = arguments.memory(b"".join(word.encode() + b"\0" for word in arguments.words))
     argv = ["bwrap", "--args", str(words), "--", *command, str(theirs.fileno())]
     env = {"LD_PRELOAD": ":".join(f"/proc/self/fd/{fd}" for fd in libraries)} if libraries else {}

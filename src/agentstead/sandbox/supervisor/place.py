@@ -83,6 +83,14 @@ class Place:
         """What the agent hands over."""
         return self.folder("outputs")
 
+    def take_name(self, sandbox_id: str) -> None:
+        """Become another sandbox's, where there is none of that name: OSError where there is.
+
+        Everybody who holds this object follows. Its host user stays noted under the name it was born with.
+        """
+        self.path.rename(Place(self.root, sandbox_id).path)
+        object.__setattr__(self, "sandbox_id", sandbox_id)
+
     def make(self) -> None:
         """Make the folders, private to us; fine when they exist."""
         self.root.mkdir(mode=0o711, parents=True, exist_ok=True)

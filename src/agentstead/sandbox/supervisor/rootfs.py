@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agentstead.sandbox.supervisor import staging
+from agentstead.sandbox.supervisor import compiled, staging
 from agentstead.sandbox.supervisor.place import UPLOADS, UPLOADS_TARGET, WRITABLE, Place
 
 SHM_BYTES = 64 << 20
@@ -64,6 +64,7 @@ NOT_OF_IMAGE = frozenset(
 """At the top of an image, and never shown: it is ours, or nobody's business."""
 OPAQUE = "user.overlay.opaque"
 LIBRARY = "/run/agentstead"
+PACKAGE = "agentstead/sandbox/supervisor"
 """Where the runner lies, inside."""
 
 
@@ -93,6 +94,10 @@ class Arguments:
     def data(self, text: bytes, target: str) -> None:
         """A read-only file of our making."""
         self.add("--perms", "0444", "--ro-bind-data", str(self.memory(text)), target)
+
+    def file(self, text: bytes, target: str) -> None:
+        """A file of our making where everything is made read-only later; costs no mount of its own."""
+        self.add("--perms", "0444", "--file", str(self.memory(text)), target)
 
     def bind(self, source: Path, target: str, *, read_only: bool = False) -> None:
         """A file or folder of the host."""
@@ -144,7 +149,6 @@ def add_file_system(
     place: Place,
     system: System,
     mounts: Iterable[dict[str, object]],
-    runner: Path,
 ) -> None:
     """All of the file system, in the order in which it must be made."""
     if system.upper is not None:
@@ -172,7 +176,7 @@ def add_file_system(
     for name, target in WRITABLE.items():
         arguments.bind(place.files / name, target)
     _add_mounts(arguments, place, mounts)
-    _add_runner(arguments, runner)
+    _add_runner(arguments, made_here=system.image is None)
     if system.upper is None:
         # the root itself is memory that belongs to the agent's user until this
         arguments.add("--remount-ro", "/")
@@ -257,7 +261,7 @@ def _add_etc(arguments: Arguments) -> None:
     for folder in ("/etc", "/etc/ssl"):
         arguments.add("--perms", "0755", "--dir", folder)
     for name, text in ETC.items():
-        arguments.data(text.encode(), f"/etc/{name}")
+        arguments.file(text.encode(), f"/etc/{name}")
     for name in ETC_OF_HOST:
         arguments.add("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
     arguments.add("--symlink", "../usr/lib/os-release", "/etc/os-release")
@@ -288,12 +292,14 @@ def _mount_point(point: Path, source: Path) -> None:
         point.touch()
 
 
-def _add_runner(arguments: Arguments, runner: Path) -> None:
-    package = "agentstead/sandbox/supervisor"
+def _add_runner(arguments: Arguments, *, made_here: bool) -> None:
+    """The runner; `made_here`: for the host's Python, which may have compiled it."""
+    package = f"{LIBRARY}/{PACKAGE}"
     arguments.add("--perms", "0755", "--size", str(RUN_BYTES), "--tmpfs", LIBRARY)
-    arguments.data((runner.parent / "frames.py").read_bytes(), f"{LIBRARY}/{package}/frames.py")
-    for file in sorted(runner.glob("*.py")):
-        arguments.data(file.read_bytes(), f"{LIBRARY}/{package}/runner/{file.name}")
-    startup = (runner / "sitecustomize.py").read_bytes()
-    arguments.data(startup, f"{LIBRARY}/startup/sitecustomize.py")
+    for file in compiled.sources():
+        arguments.file(file.read_bytes(), f"{package}/{file.relative_to(compiled.FOLDER)}")
+    for name, code in compiled.made.items() if made_here else ():
+        arguments.file(code, f"{package}/{name}")
+    startup = (compiled.FOLDER / "runner" / "sitecustomize.py").read_bytes()
+    arguments.file(startup, f"{LIBRARY}/startup/sitecustomize.py")
     arguments.add("--remount-ro", LIBRARY)

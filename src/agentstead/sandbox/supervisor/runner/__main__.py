@@ -15,7 +15,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 if __name__ == "__main__":
     sys.path.insert(0, "/run/agentstead")
@@ -24,6 +23,10 @@ from agentstead.sandbox.supervisor.frames import Frames, pack
 from agentstead.sandbox.supervisor.runner import files, outlet, processes, search
 from agentstead.sandbox.supervisor.runner.refusal import Refusal
 from agentstead.sandbox.supervisor.runner.shell import Shell, environment, signal_name
+
+TYPE_CHECKING = False  # importing typing would cost a tenth of a sandbox's start
+if TYPE_CHECKING:
+    from typing import Any
 
 VERBS: dict[str, Callable[[dict[str, Any]], list[dict[str, Any]]]] = {
     "read": files.read,
@@ -70,6 +73,11 @@ class Runner:
             outlet.hand_over(channel, pack({"ready": True}))
         else:
             self.channel.sendall(pack({"ready": True}))
+        # while the first call is on its way; where it cannot start now, that call tries again
+        try:
+            self.shell.start()
+        except OSError:
+            pass
 
     def run(self) -> None:
         """Serve until the supervisor goes."""
