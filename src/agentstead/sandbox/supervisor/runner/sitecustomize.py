@@ -4,6 +4,8 @@ They come after what the agent installed itself and before the system's, which a
 could not do: it would come before all. Virtual environments stay as empty as they are anywhere.
 """
 
+from __future__ import annotations
+
 import os
 import site
 import sys
