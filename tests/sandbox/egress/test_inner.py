@@ -117,6 +117,14 @@ async def test_a_body_with_a_length_is_sent_with_its_new_length(stage: Stage) ->
     assert "expect" not in seen.headers
 
 
+async def test_no_body_stays_none(stage: Stage) -> None:
+    await stage.ask("POST /raw HTTP/1.1", "Content-Length: 0")
+    await stage.ask("GET /raw HTTP/1.1")
+    posted, got = stage.mirror.seen
+    assert (posted.headers["content-length"], posted.chunked) == ("0", False)
+    assert ("content-length" in got.headers, got.chunked) == (False, False)
+
+
 async def test_a_placeholder_cut_by_chunks_is_found(stage: Stage) -> None:
     pieces = [f"a{PLACEHOLDER[:5]}", PLACEHOLDER[5:], PLACEHOLDER[:3], "x"]
     body = b"".join(f"{len(one):x}\r\n{one}\r\n".encode() for one in pieces) + b"0\r\n\r\n"

@@ -79,8 +79,8 @@ class Exchange:
         return h11.Request(method=request.method, target=path, headers=headers)
 
     async def _read_whole(self, request: h11.Request) -> None:
-        length = int(first(request.headers, b"content-length") or 0)
-        if not 0 < length <= WHOLE_BYTES_MAX:
+        length = first(request.headers, b"content-length")
+        if not length or int(length) > WHOLE_BYTES_MAX:
             return
         if self._client.they_are_waiting_for_100_continue:
             await self._to_client(h11.InformationalResponse(status_code=100, headers=[]))
