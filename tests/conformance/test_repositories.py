@@ -14,7 +14,7 @@ from agentstead.sandbox.network import Egress
 from agentstead.worker.repositories import forget
 from tests.conformance.requirements import requirement
 from tests.conformance.test_turns import bash, say, texts, watching
-from tests.support.git_hosts import NAME, GitHost, git_host
+from tests.support.git_hosts import NAME, GitHost, git, git_host
 from tests.support.sandboxes import needed, real_sandboxes
 from tests.support.server import MODEL, Running, serving
 
@@ -40,7 +40,9 @@ async def running(
     """A server whose sandboxes are real, and which may check out from the host; message → command."""
     await needed()
     names = {NAME: "127.0.0.1"}
-    egress = Egress((host.port,), (f"127.0.0.1:{host.port}",), names=names)
+    egress = Egress(
+        (host.port,), (f"127.0.0.1:{host.port}",), names=names, authorities=host.authority
+    )
     async with (
         real_sandboxes(egress=egress) as hands,
         serving(
@@ -70,18 +72,33 @@ def repository(host: GitHost, name: str, **more: Any) -> Any:
     return {"type": "github_repository", "url": host.url(name), **more}
 
 
-async def a_session(client: Any, *resources: Any) -> Any:
+async def a_session(client: Any, *resources: Any, vault_ids: Any = ()) -> Any:
     agent = await client.beta.agents.create(name="a", model=MODEL, tools=TOOLSET)
     environment = await client.beta.environments.create(name="e")
     return await client.beta.sessions.create(
-        agent=agent.id, environment_id=environment.id, resources=list(resources)
+        agent=agent.id,
+        environment_id=environment.id,
+        resources=list(resources),
+        vault_ids=list(vault_ids),
     )
+
+
+async def a_vault(client: Any) -> Any:
+    """With a variable of the host's token."""
+    vault = await client.beta.vaults.create(display_name="v")
+    limited = {"type": "limited", "allowed_hosts": [NAME]}
+    auth: Any = {
+        "type": "environment_variable", "secret_name": "HOST_KEY", "secret_value": TOKEN, "networking": limited,
+    }  # fmt: skip
+    await client.beta.vaults.credentials.create(vault.id, auth=auth)
+    return vault
 
 
 LOOK = """\
 cd /workspace/infra && git status -sb && git log --oneline && cat README.md
 echo mine >> README.md && git commit -qam mine && git log --format='%an %s' -1
 git -c http.sslVerify=false push 2>&1
+git push -q https://x-access-token:$HOST_KEY@{netloc}/acme/closed HEAD:refs/heads/mine 2>&1
 ls ../open; git -C ../open status -sb; id -un; stat -c %U README.md
 env; cat /proc/*/environ /proc/*/cmdline | tr '\\0' '\\n'; grep -rl 'c4n[a]ry' /workspace /tmp /etc /run /mnt; true"""
 LATER = "cat /workspace/infra/README.md; cd /workspace/infra && git log --format=%s -1; rm -rf /workspace/infra"
@@ -94,7 +111,7 @@ async def test_repositories_are_there_before_the_first_call(
 ) -> None:
     """clients rule 21, and the token is nowhere."""
     host.requests.clear()
-    told = {"look": LOOK, "later": LATER, "last": LAST}
+    told = {"look": LOOK.replace("{netloc}", host.netloc), "later": LATER, "last": LAST}
     with structlog.testing.capture_logs() as logged:
         async with running(database_url, host, told) as (server, hands):
             client = server.sdk()
@@ -105,6 +122,7 @@ async def test_repositories_are_there_before_the_first_call(
                     host, "closed", authorization_token=TOKEN, mount_path="infra", checkout=branch
                 ),
                 repository(host, "open"),
+                vault_ids=[(await a_vault(client)).id],
             )
             assert [one.mount_path for one in session.resources] == ["infra", "/workspace/open"]
             assert session.resources[0].checkout.to_dict() == branch
@@ -132,6 +150,9 @@ async def test_repositories_are_there_before_the_first_call(
             await forget(server.database, 0.0)
             assert await server.database.fetch("select 1 from session_repositories") == []
     first = said[0]
+    assert (
+        git(host.root / "acme" / "closed", "log", "--format=%an %s", "-1", "mine") == "Agent mine"
+    )
     for wanted in (
         "## topic...origin/topic\n", " second\n", " first\n", "closed\nAgent mine\n", "README.md\n## main",
         "agentstead: no credential of this repository is in the sandbox", "\nagent\nagent\n",

@@ -167,6 +167,7 @@ def handler(host: GitHost) -> type[http.server.BaseHTTPRequestHandler]:
                 "PATH_INFO": path,
                 "QUERY_STRING": query,
                 "REQUEST_METHOD": self.command,
+                "REMOTE_USER": "somebody",  # may push
                 "CONTENT_TYPE": self.headers.get("Content-Type", ""),
                 "CONTENT_LENGTH": str(len(body)),
                 "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),

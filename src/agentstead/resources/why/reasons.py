@@ -174,7 +174,13 @@ def next_step(facts: Facts) -> Said | None:
     """Between two steps."""
     if facts.row.status != "running":
         return None
-    reason = "A worker has it and is about to take its next step."
+    repositories = any(one["type"] == "github_repository" for one in facts.row.resources)
+    step = (
+        "checks its repositories out, or takes its next step"
+        if repositories
+        else "is about to take its next step"
+    )
+    reason = f"A worker has it and {step}."
     return Said(reason, facts.row.last_event_at, {"type": "worker"}, "Wait.")
 
 
