@@ -115,7 +115,7 @@ def rescheduling(facts: Facts) -> Said | None:
     if row.status != "rescheduling":
         return None
     error = facts.last_error
-    repository = error is not None and str(error["type"]).startswith("repository_")
+    repository = error is not None and "repository_url" in error
     what = "A repository could not be checked out" if repository else "A model request failed"
     return Said(
         f"{what} and is tried again{error_text(facts)}",
