@@ -30,6 +30,7 @@ from agentstead.store.pool import Database
 
 NOT_YET = (
     "web_fetch and web_search: accepted in an agent's tools, not offered to the model",
+    "environment_variable credentials of vaults where sandboxes run on an engine: not set",
     "compaction: a conversation that no longer fits the model ends its turn",
 )
 """What is accepted on the wire and does not do its work in this version."""

@@ -40,7 +40,7 @@ from agentstead.worker.judge import Proposed, Ruling
 from agentstead.worker.load import tool_texts
 from agentstead.worker.network import network_note
 from agentstead.worker.variables import cut_off
-from agentstead.worker.world import Model, World
+from agentstead.worker.world import NO_VARIABLES, Model, World
 
 log = logs.get("worker")
 
@@ -139,7 +139,7 @@ def model_request(answer: "Answer", model: Model, scribe: Scribe | None) -> Mode
         network=network_note(
             state.environment,
             networked=world.networked,
-            vaults=state.vaults and world.credentialed,
+            vaults=state.vaults and world.variables is not NO_VARIABLES and world.credentialed,
         ),
         checked_out=check_out.at_start(state.repositories),
     )
