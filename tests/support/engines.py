@@ -45,7 +45,11 @@ class OnDocker:
     def another(self, **options: Any) -> EngineSandbox:
         """A second object for the same sandboxes, as another worker has it."""
         given = {"owner": OWNER, "image": IMAGE, "clock": SystemClock(), **self.options, **options}
-        more = {name: given.pop(name) for name in ("egress", "decisions") if name in given}
+        more = {
+            name: given.pop(name)
+            for name in ("egress", "decisions", "late_seconds")
+            if name in given
+        }
         idle = given.pop("idle_seconds", 60.0)
         docker = DockerEngine(f"unix://{self.engine.socket}", **given)
         self.sandboxes.append(EngineSandbox(docker, clock=SystemClock(), idle_seconds=idle, **more))
@@ -111,7 +115,11 @@ class OnKubernetes:
             "clock": SystemClock(),
         }
         given |= {**self.options, **options}
-        more = {name: given.pop(name) for name in ("egress", "decisions") if name in given}
+        more = {
+            name: given.pop(name)
+            for name in ("egress", "decisions", "late_seconds")
+            if name in given
+        }
         idle = given.pop("idle_seconds", 60.0)
         engine = KubernetesEngine(KubernetesApi(host=self.address), **given)
         self.sandboxes.append(EngineSandbox(engine, clock=SystemClock(), idle_seconds=idle, **more))

@@ -76,6 +76,8 @@ class Cluster:
         self.has_sandboxes = False
         self.hindrance: dict[str, Any] = {}
         """What the status of new pods is instead of running."""
+        self.start_words: list[str] = []
+        """What containers run instead of what was asked."""
         self.expired_watches = 0
         self.conflicts = 0
         """So many patches find that somebody was faster."""
@@ -308,17 +310,14 @@ class Cluster:
         while True:
             container = node.containers[name] = contained(node, spec)
             container.network_of = await node.network()
+            container.command = self.start_words or container.command
             await container.start()
             self._tell(node, name, {"running": {"startedAt": "2026-01-01T00:00:00Z"}})
             assert container.process is not None
             assert container.process.stdout is not None
             assert container.process.stderr is not None
-            await asyncio.gather(
-                *(
-                    drained(stream)
-                    for stream in (container.process.stdout, container.process.stderr)
-                )
-            )
+            streams = (container.process.stdout, container.process.stderr)
+            said = b"".join(await asyncio.gather(*(stream.read() for stream in streams)))
             code = await container.wait()
             self._tell(node, name, {"terminated": {"exitCode": code}})
             if code == 0:
@@ -329,13 +328,22 @@ class Cluster:
                     "reason": "CrashLoopBackOff",
                     "message": "back-off restarting failed container",
                 }
-                self._tell(node, name, {"waiting": waiting})
-                await asyncio.sleep(1)
+                assert spec["terminationMessagePolicy"] == "FallbackToLogsOnError"
+                last = {"terminated": {"exitCode": code, "message": said.decode()[-2048:]}}
+                self._tell(node, name, {"waiting": waiting}, last)
+                await asyncio.sleep(5)
 
-    def _tell(self, node: Node, name: str, state: dict[str, Any]) -> None:
+    def _tell(
+        self, node: Node, name: str, state: dict[str, Any], last: dict[str, Any] | None = None
+    ) -> None:
         status = node.pod["status"]
         others = [one for one in status["containerStatuses"] if one["name"] != name]
-        mine = {"name": name, "state": state, "restartCount": node.restarts.get(name, 0)}
+        mine = {
+            "name": name,
+            "state": state,
+            "lastState": last or {},
+            "restartCount": node.restarts.get(name, 0),
+        }
         status["containerStatuses"] = [*others, mine]
         states = [one["state"] for one in status["containerStatuses"]]
         status["phase"] = "Running"
@@ -417,12 +425,6 @@ def matches(one: Mapping[str, Any], selector: str) -> bool:
     labels = one["metadata"].get("labels") or {}
     pairs = [pair.partition("=") for pair in selector.split(",") if pair]
     return all(labels.get(key) == value for key, _, value in pairs)
-
-
-async def drained(stream: asyncio.StreamReader) -> None:
-    """Read to the end."""
-    while await stream.read(1 << 16):
-        pass
 
 
 async def fed(process: asyncio.subprocess.Process, socket: web.WebSocketResponse) -> None:

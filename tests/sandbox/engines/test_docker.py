@@ -39,6 +39,8 @@ async def test_the_engine_is_asked_for_every_limit_and_no_privilege(docker: OnDo
     )
     sandbox = docker.another(runtime="runsc")
     await sandbox.call(ID, SandboxSpec(limits), "call_1", "bash", {"command": "true"})
+    assert '{"ok": true' in await sandbox.engine.last_words(ID)
+    assert await sandbox.engine.last_words("sesn_never") == ""
     asked = docker.made(ID).body
     host = asked["HostConfig"]
     assert host["NetworkMode"] == "none"

@@ -187,6 +187,13 @@ async def test_a_pod_that_does_not_start_says_why(status: Any, said: str) -> Non
         assert kubernetes.cluster.objects["pods"] == {}
 
 
+async def test_an_image_that_cannot_run_it_says_so(kubernetes: OnKubernetes) -> None:
+    kubernetes.another(late_seconds=2.0)
+    kubernetes.cluster.start_words = ["sh", "-c", "echo no module named tomllib >&2; exit 1"]
+    with pytest.raises(SandboxFault, match="no module named tomllib"):
+        await bash(kubernetes, "call_1", "true")
+
+
 async def test_a_watch_that_is_too_old_is_begun_anew(kubernetes: OnKubernetes) -> None:
     kubernetes.cluster.expired_watches = 2
     kubernetes.cluster.protocols = ("v4.channel.k8s.io",)

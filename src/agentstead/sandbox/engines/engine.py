@@ -77,6 +77,10 @@ class Engine(Protocol):
         """A relay's stream; None when the sandbox does not run. `agent`: in the agent's container."""
         ...
 
+    async def last_words(self, sandbox_id: str) -> str:
+        """What a sandbox said before it ended, as far as the engine knows."""
+        ...
+
     async def running(self) -> set[str]:
         """The sandboxes that run."""
         ...

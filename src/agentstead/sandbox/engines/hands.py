@@ -63,11 +63,13 @@ class EngineSandbox:
         env: Mapping[str, str] | None = None,
         egress: Egress | None = None,
         decisions: Path | None = None,
+        late_seconds: float = LATE_SECONDS,
     ) -> None:
         """`egress`: how sandboxes reach the network, None: none of them does; `decisions`: the folder in
         whose spool it is written down what was let through."""
         self.engine = engine
         self._egress = egress
+        self._late_seconds = late_seconds
         self._decisions = decisions
         self._managers = PackageHosts()
         self._clock = clock
@@ -131,9 +133,9 @@ class EngineSandbox:
             else:
                 outcome = reply["outcome"]
                 return Outcome(tuple(outcome["content"]), outcome["is_error"])
-        raise SandboxFault(
-            "The sandbox ends again and again before it takes the call.", kind="lost"
-        )
+        words = await self.engine.last_words(sandbox_id)
+        said = f"The sandbox ends again and again before it takes the call. {words}"
+        raise SandboxFault(said.strip(), kind="lost")
 
     async def cancel(self, sandbox_id: str, call_id: str) -> None:
         """Make sure the call has ended: kill it if it runs, refuse it if it comes later."""
@@ -347,7 +349,7 @@ class EngineSandbox:
 
     async def _connected(self, sandbox_id: str) -> Line | None:
         """A line; an engine that cannot start another process there now may be able to in a moment."""
-        until = self._clock.monotonic() + LATE_SECONDS
+        until = self._clock.monotonic() + self._late_seconds
         while True:
             try:
                 stream = await self.engine.connect(sandbox_id)
@@ -359,7 +361,7 @@ class EngineSandbox:
 
     async def _listening(self, line: Line) -> None:
         """Wait for a supervisor that somebody else is starting."""
-        until = self._clock.monotonic() + LATE_SECONDS
+        until = self._clock.monotonic() + self._late_seconds
         while await line.ask("ask", request={"op": "status"}) is None:
             if self._clock.monotonic() > until:
                 raise LineBroken

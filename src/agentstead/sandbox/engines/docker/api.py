@@ -232,3 +232,13 @@ def _trust(certificates: Path) -> ssl.SSLContext:
 def named(name: str) -> str:
     """A name as part of a path."""
     return quote(name, safe="")
+
+
+def words_of(streams: bytes) -> str:
+    """The text of recorded streams, without the heads of their pieces."""
+    words = b""
+    while len(streams) >= HEAD_BYTES:
+        end = HEAD_BYTES + int.from_bytes(streams[4:HEAD_BYTES], "big")
+        words += streams[HEAD_BYTES:end]
+        streams = streams[end:]
+    return words.decode("utf-8", "replace").strip()

@@ -10,7 +10,13 @@ from typing import Any
 from agentstead.clock import Clock
 from agentstead.errors import SandboxFault
 from agentstead.sandbox.engines.docker import container as made
-from agentstead.sandbox.engines.docker.api import OLDEST, DockerApi, DockerStream, named
+from agentstead.sandbox.engines.docker.api import (
+    OLDEST,
+    DockerApi,
+    DockerStream,
+    named,
+    words_of,
+)
 from agentstead.sandbox.engines.docker.archive import entries
 from agentstead.sandbox.engines.engine import EngineFault, Found, Plan
 from agentstead.sandbox.guest.place import STATE
@@ -107,6 +113,15 @@ class DockerEngine:
             if fault.status in (404, 409):  # no such container, or it does not run
                 return None
             raise
+
+    async def last_words(self, sandbox_id: str) -> str:
+        """The end of the container's log."""
+        path = f"/containers/{self._name(sandbox_id)}/logs"
+        try:
+            async with self.api.answered("GET", path, stdout=True, stderr=True, tail="10") as said:
+                return words_of(await said.aread())
+        except EngineFault:
+            return ""
 
     async def running(self) -> set[str]:
         """The sandboxes that run."""

@@ -12,7 +12,7 @@ from agentstead.sandbox.engines.kubernetes import pod as made
 from agentstead.sandbox.engines.kubernetes.api import KubernetesApi, PodStream
 from agentstead.sandbox.engines.kubernetes.ledger import REFUSED, Ledger
 from agentstead.sandbox.engines.kubernetes.survey import network_closed, survey
-from agentstead.sandbox.engines.kubernetes.waiting import Pods
+from agentstead.sandbox.engines.kubernetes.waiting import Pods, last_words
 from agentstead.sandbox.sandbox import Output
 
 ATTEMPTS_MAX = 4
@@ -99,10 +99,21 @@ class KubernetesEngine:
             return None
         container = made.AGENT if agent else made.KEEPER
         if not _runs(found, container):
-            raise EngineFault(f"The container {container} of the sandbox's pod does not run (yet).")
+            words = last_words(found, container)
+            raise EngineFault(
+                f"The container {container} of the sandbox's pod does not run (yet). {words}".strip()
+            )
         self._uids[sandbox_id] = found["metadata"]["uid"]
         path = f"{self._core}/pods/{found['metadata']['name']}"
         return await self.api.exec(path, container, [*made.PYTHON, "relay", sandbox_id])
+
+    async def last_words(self, sandbox_id: str) -> str:
+        """Of both containers, before they ended the last time."""
+        try:
+            found = await self._pod(sandbox_id)
+        except EngineFault:
+            return ""
+        return " ".join(last_words(found, one) for one in (made.KEEPER, made.AGENT) if found)
 
     async def running(self) -> set[str]:
         """The sandboxes whose pods run."""

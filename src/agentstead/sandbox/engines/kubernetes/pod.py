@@ -119,6 +119,7 @@ def _container(
         "image": image,
         "command": [*PYTHON, part],
         "workingDir": "/",
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "env": [{"name": CONFIG, "value": json.dumps(dict(plan.config))}],
         "securityContext": {
             "runAsUser": user,

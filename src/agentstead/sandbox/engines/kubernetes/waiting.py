@@ -90,8 +90,9 @@ def _hopeless(pod: Any) -> str:
     for one in _statuses(pod):
         waiting = (one.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") in HOPELESS:
-            last = ((one.get("lastState") or {}).get("terminated") or {}).get("message") or ""
-            return f"container {one['name']}: {waiting['reason']}: {waiting.get('message', '')} {last}".strip()
+            words = last_words(pod, one["name"])
+            said = f"{waiting['reason']}: {waiting.get('message', '')} {words}"
+            return f"container {one['name']}: {said}".strip()
     status = pod.get("status", {})
     if status.get("phase") in ("Failed", "Succeeded"):
         return f"its pod ended: {status.get('reason', '')} {status.get('message', '')}".strip()
@@ -108,3 +109,12 @@ def _reason(pod: Any) -> str:
         if condition.get("status") == "False" and condition.get("message"):
             return str(condition["message"])
     return f"its pod is {pod.get('status', {}).get('phase', 'unknown')}"
+
+
+def last_words(pod: Any, container: str) -> str:
+    """What a container said before it ended the last time."""
+    for one in _statuses(pod):
+        if one["name"] == container:
+            ended = (one.get("lastState") or {}).get("terminated") or {}
+            return str(ended.get("message") or "").strip()
+    return ""
