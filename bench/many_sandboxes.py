@@ -43,12 +43,14 @@ async def start(sandboxes: Bubblewrap, count: int) -> list[float]:
 
 def kind(command: bytes) -> str:
     """What a process of a sandbox is."""
-    for word, name in ((b"supervisor/__main__.py", "supervisor"), (b"egress/__main__.py", "proxy")):
-        if word in command and b"runner" not in command:
-            return name
-    if b"runner/__main__.py" in command:
-        return "bwrap" if command.startswith(b"bwrap") else "runner"
-    return "bwrap" if command.startswith(b"bwrap") else "shell"
+    if command.startswith(b"bwrap"):
+        return "bwrap"
+    kinds = (
+        (b"supervisor.runner", "runner"),
+        (b"egress", "proxy"),
+        (b"supervisor/__main__", "supervisor"),
+    )
+    return next((name for word, name in kinds if word in command), "shell")
 
 
 def measured(root: Path) -> Counter[str]:

@@ -20,7 +20,7 @@ import pytest
 
 import agentstead
 from agentstead.clock import SystemClock
-from agentstead.sandbox import bubblewrap
+from agentstead.sandbox import forking
 from agentstead.sandbox.bubblewrap import Bubblewrap
 from tests.security.test_escape import REFUSED, attempts
 from tests.support.sandboxes import SPEC, text
@@ -45,14 +45,14 @@ class Copied(Bubblewrap):
         super().__init__(top / "sandboxes", clock=SystemClock(), idle_seconds=60.0)
         self._copies = (str(program), [str(library) for library in libraries])
 
-    def _program(self) -> tuple[str, list[str]]:
+    def program(self) -> tuple[str, list[str]]:
         return self._copies
 
 
 def copies(top: Path) -> Copied:
     """The package, bubblewrap and its library, below `top`, which is the user's."""
     shutil.copytree(Path(agentstead.__file__).parent, top / "agentstead")
-    program, libraries = Bubblewrap(top, clock=SystemClock())._program()
+    program, libraries = Bubblewrap(top, clock=SystemClock()).program()
     made = [Path(shutil.copy(file, top)) for file in (program, *libraries)]
     os.chown(top, UID, UID)
     top.chmod(0o755)
@@ -71,6 +71,7 @@ async def tried(sandboxes: Copied) -> dict[str, Any]:
     finally:
         for sandbox_id in await sandboxes.reconcile(set()):
             await sandboxes.destroy(sandbox_id)
+        await sandboxes.close()
     return found
 
 
@@ -84,7 +85,7 @@ def become_the_user(top: Path, sandboxes: Copied, out: int) -> None:
         os.setresuid(UID, UID, UID)
         os.chdir("/")
         sys.executable = str(PYTHON)
-        bubblewrap.SUPERVISOR = top / "agentstead/sandbox/supervisor/__main__.py"
+        forking.SUPERVISOR = top / "agentstead/sandbox/supervisor/__main__.py"
         said = json.dumps(asyncio.run(tried(sandboxes)))
     except BaseException:  # whatever it is, the parent has to hear of it
         said = json.dumps({"error": traceback.format_exc()})
