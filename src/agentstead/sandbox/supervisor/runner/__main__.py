@@ -73,11 +73,6 @@ class Runner:
             outlet.hand_over(channel, pack({"ready": True}))
         else:
             self.channel.sendall(pack({"ready": True}))
-        # while the first call is on its way; where it cannot start now, that call tries again
-        try:
-            self.shell.start()
-        except OSError:
-            pass
 
     def run(self) -> None:
         """Serve until the supervisor goes."""
