@@ -134,8 +134,8 @@ class ProviderFault(Fault):
 class SandboxFault(Fault):
     """The sandbox failed.
 
-    kind: start | lost | limits | gone | packages | unknown. `unknown`: the call was started and its
-    outcome is not known; it is told to the model and never run again.
+    kind: start | lost | limits | gone | packages | save | damaged | unknown. `unknown`: the call was
+    started and its outcome is not known; it is told to the model and never run again.
     """
 
 

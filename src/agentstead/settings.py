@@ -191,6 +191,15 @@ class Settings(BaseSettings):
     sandbox_image: str | None = None
     """Name or id of the image that sandboxes are made from where the environment names none; `host`: the
     host's system directories. None: what `agentstead image use` chose, at first the host's."""
+    # checkpoints of what agents make
+    checkpoints_kept: int = Field(default=3, ge=0)
+    """Of each session; 0: nothing is saved, and no sandbox is evicted."""
+    checkpoint_bytes_max: int = Field(default=4 << 30, ge=1)
+    """Content of the files of one sandbox; what has more is not saved, and `/why` says so."""
+    sandbox_evict_seconds: float = Field(default=86_400.0, ge=0)
+    """A sandbox that nobody has used for so long, of a session that waits for its client, is saved
+    and deleted; 0: never. The next call restores it."""
+
     sandbox_env: dict[str, str] = {}
     """Environment variables of every sandbox (JSON), e.g. `{"PIP_INDEX_URL": "https://…"}` where
     packages come from a mirror; never a secret."""

@@ -12,6 +12,7 @@ import pytest
 from agentstead.clock import SystemClock
 from agentstead.errors import SandboxFault
 from agentstead.sandbox.bubblewrap import Bubblewrap
+from agentstead.sandbox.restorable import Restorable, Saved
 from agentstead.sandbox.sandbox import Outcome, Sandbox
 from agentstead.testing.fake_sandbox import Behaviour, FakeCall, FakeSandbox
 from tests.support.engines import ENGINES
@@ -25,6 +26,8 @@ class Subject:
     """A provider, and the violence that a test may do to it."""
 
     sandbox: Sandbox
+    files: Restorable | None
+    """The same; None: its files last as long as its engine keeps them."""
     another: Callable[[], Sandbox]
     """A second object for the same sandboxes, as another worker has it."""
     kill: Callable[[str], Awaitable[None]]
@@ -41,7 +44,9 @@ def behave(call: FakeCall) -> Behaviour:
     """What the double does with the few commands of this file."""
     command = str(call.arguments.get("command", ""))
     seconds = 0.6 if "sleep" in command else 0.0
-    return Behaviour(Outcome.text("slept" if seconds else "ok"), seconds=seconds)
+    words, _, path = command.removeprefix("echo ").partition(" > /mnt/session/outputs/")
+    writes = {path: f"{words}\n".encode()} if path else {}
+    return Behaviour(Outcome.text("slept" if seconds else "ok"), seconds=seconds, writes=writes)
 
 
 def begun_in(sandbox: Callable[[], Sandbox]) -> Callable[[str], Awaitable[int]]:
@@ -65,12 +70,14 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
         async def executed(call_id: str) -> int:
             return double.executed[call_id]
 
-        yield Subject(double, lambda: double, lose, executed)
+        yield Subject(double, double, lambda: double, lose, executed)
         await double.stop()
         return
     if request.param in ENGINES:
         async with ENGINES[request.param]() as engine:
-            yield Subject(engine.sandbox, engine.another, engine.kill, begun_in(engine.newest))
+            yield Subject(
+                engine.sandbox, None, engine.another, engine.kill, begun_in(engine.newest)
+            )
         return
     await needed()
     async with real_sandboxes() as real:
@@ -81,7 +88,7 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
             await gone(pid)
 
         again = Bubblewrap(real.root, clock=SystemClock())
-        yield Subject(real, lambda: again, kill, begun_in(lambda: real))
+        yield Subject(real, real, lambda: again, kill, begun_in(lambda: real))
 
 
 def sleeper(call_id: str) -> str:
@@ -185,3 +192,52 @@ async def test_reconciling_names_what_nobody_knows(subject: Subject) -> None:
     assert await subject.sandbox.reconcile(set()) == [ID]
     assert await subject.sandbox.reconcile({ID}) == []
     await subject.sandbox.keep([ID, "sesn_never"])
+
+
+async def test_files_are_saved_and_made_again(subject: Subject) -> None:
+    files, kept = subject.files, bytearray()
+    if files is None:
+        pytest.skip("this provider saves no files")
+
+    async def take(pieces: AsyncIterator[bytes]) -> None:
+        async for piece in pieces:
+            kept.extend(piece)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield bytes(kept)
+
+    assert await files.standing(ID) is None
+    assert await files.save(ID, "v1", take, bytes_max=1 << 20) is None
+    await subject.bash("call_1", "echo kept > /mnt/session/outputs/f")
+    assert await files.standing(ID) == {""}
+    with pytest.raises(SandboxFault) as fault:
+        await files.save(ID, "v1", take, bytes_max=1)
+    assert fault.value.kind == "save"
+    saved = await files.save(ID, "v1", take, bytes_max=1 << 20)
+    assert isinstance(saved, Saved)
+    assert (saved.files, saved.content_bytes) == (1, 5)
+    assert await files.standing(ID) == {"", "v1"}
+    await files.mark(ID, "v1", saved)
+    assert await files.standing(ID) == {"v1"}
+    assert await files.save(ID, "v2", take, bytes_max=1 << 20) is None
+    await files.rest()
+    assert await files.set_aside(ID)
+    assert await files.standing(ID) is None
+    await subject.sandbox.destroy(ID)
+    await files.restore(ID, "v2", pieces(), lambda made: f"[{made.files} again]")
+    assert await files.standing(ID) == {"v2"}
+    assert [output.path for output in await subject.sandbox.outputs(ID)] == ["f"]
+    body = b"".join([piece async for piece in subject.sandbox.read_output(ID, "f")])
+    assert body == b"kept\n"
+    told = await subject.bash("call_2", "echo more > /mnt/session/outputs/g")
+    assert "[1 again]" in told.content[0]["text"]
+    assert "again" not in text(await subject.bash("call_3", "true"))
+    assert not await files.set_aside(ID)  # it was used since
+    kept[:] = b"no archive"
+    with pytest.raises(SandboxFault) as fault:
+        await files.restore(ID, "v3", pieces(), lambda _: "")
+    assert fault.value.kind == "damaged"
+    await files.restore(ID, "v3", None, lambda _: "")
+    assert await subject.sandbox.outputs(ID) == []
+    assert not (await subject.bash("call_2", "true")).is_error  # calls are remembered
+    assert await files.unused(-60.0) == [ID]

@@ -62,6 +62,17 @@ CREATE TABLE public.call_starts (
     started_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.checkpoints (
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    number integer NOT NULL,
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    blob_id text NOT NULL COLLATE pg_catalog."C",
+    files integer NOT NULL,
+    content_bytes bigint NOT NULL,
+    left_out text,
+    created_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.environment_keys (
     id text NOT NULL COLLATE pg_catalog."C",
     workspace_id text NOT NULL COLLATE pg_catalog."C",
@@ -152,6 +163,16 @@ CREATE TABLE public.placeholders (
     session_id text NOT NULL COLLATE pg_catalog."C",
     name text NOT NULL,
     placeholder text NOT NULL COLLATE pg_catalog."C"
+);
+
+CREATE TABLE public.sandboxes (
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    version text NOT NULL COLLATE pg_catalog."C",
+    trouble text,
+    trouble_at timestamp with time zone,
+    restored text,
+    restored_at timestamp with time zone
 );
 
 CREATE TABLE public.schema_migrations (
@@ -376,6 +397,9 @@ ALTER TABLE ONLY public.blobs
 ALTER TABLE ONLY public.call_starts
     ADD CONSTRAINT call_starts_pkey PRIMARY KEY (call_id);
 
+ALTER TABLE ONLY public.checkpoints
+    ADD CONSTRAINT checkpoints_pkey PRIMARY KEY (session_id, number);
+
 ALTER TABLE ONLY public.environment_keys
     ADD CONSTRAINT environment_keys_hash_key UNIQUE (hash);
 
@@ -405,6 +429,9 @@ ALTER TABLE ONLY public.outputs
 
 ALTER TABLE ONLY public.placeholders
     ADD CONSTRAINT placeholders_pkey PRIMARY KEY (session_id, name);
+
+ALTER TABLE ONLY public.sandboxes
+    ADD CONSTRAINT sandboxes_pkey PRIMARY KEY (session_id);
 
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
@@ -463,6 +490,8 @@ CREATE INDEX audit_unchained ON public.audit USING btree (txid, id) WHERE (chain
 CREATE INDEX blobs_age ON public.blobs USING btree (created_at);
 
 CREATE INDEX call_starts_session ON public.call_starts USING btree (session_id);
+
+CREATE INDEX checkpoints_blob ON public.checkpoints USING btree (blob_id);
 
 CREATE INDEX environment_keys_environment ON public.environment_keys USING btree (environment_id, created_at, id);
 
@@ -531,6 +560,15 @@ ALTER TABLE ONLY public.api_keys
 ALTER TABLE ONLY public.blobs
     ADD CONSTRAINT blobs_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
 
+ALTER TABLE ONLY public.checkpoints
+    ADD CONSTRAINT checkpoints_blob_id_fkey FOREIGN KEY (blob_id) REFERENCES public.blobs(id);
+
+ALTER TABLE ONLY public.checkpoints
+    ADD CONSTRAINT checkpoints_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sandboxes(session_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.checkpoints
+    ADD CONSTRAINT checkpoints_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
 ALTER TABLE ONLY public.environment_keys
     ADD CONSTRAINT environment_keys_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
 
@@ -557,6 +595,12 @@ ALTER TABLE ONLY public.placeholders
 
 ALTER TABLE ONLY public.placeholders
     ADD CONSTRAINT placeholders_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.sandboxes
+    ADD CONSTRAINT sandboxes_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.sandboxes
+    ADD CONSTRAINT sandboxes_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
 
 ALTER TABLE ONLY public.session_repositories
     ADD CONSTRAINT session_repositories_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);

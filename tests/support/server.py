@@ -44,11 +44,19 @@ from agentstead.store.seal import Seal
 from agentstead.telemetry.metrics import Metrics
 from agentstead.testing.fake_sandbox import FakeSandbox
 from agentstead.tools.mcp.servers import McpServers
+from agentstead.worker.checkpoints import Checkpoints
+from agentstead.worker.checkpoints import Most as CheckpointsMost
 from agentstead.worker.files import StoredFiles
 from agentstead.worker.handing_over import HandingOver, Most
 from agentstead.worker.loop import Worker
 from agentstead.worker.skills import StoredSkills
-from agentstead.worker.world import NO_PACKAGES, Pace, SessionPackages, World
+from agentstead.worker.world import (
+    NO_CHECKPOINTS,
+    NO_PACKAGES,
+    Pace,
+    SessionPackages,
+    World,
+)
 from tests.support.described import hold
 
 MODEL = "scripted-test"
@@ -86,6 +94,7 @@ class Running:
     """Of the blob store."""
     asked: list[ModelRequest]
     """What the model was sent."""
+    checkpoints: Checkpoints
     clients: list[Any] = field(default_factory=list)
 
     def sdk(self, *, strict: bool = True, **more: Any) -> anthropic.AsyncAnthropic:
@@ -155,6 +164,8 @@ async def serving(
     most = Most(config.file_bytes_max, config.outputs_max)
     files = StoredFiles(database, blobs, HandingOver(database, blobs, hands, clock, ids, most))
     variables = VaultVariables(database, seal, log.redactors.keep)
+    most_kept = CheckpointsMost(config.checkpoints_kept, config.checkpoint_bytes_max)
+    checkpoints = Checkpoints(database, blobs, hands, clock, ids, Metrics(), most_kept)
     world = World(
         log=log,
         previews=log,
@@ -172,6 +183,7 @@ async def serving(
         ),
         servers=servers,
         files=files,
+        checkpoints=checkpoints if hasattr(hands, "standing") else NO_CHECKPOINTS,
         judge_model=config.judge_model,
         skills=StoredSkills(database, blobs, folder / "skills"),
         variables=variables,
@@ -188,7 +200,9 @@ async def serving(
             _listening(services) as url,
             _working(world, workers),
         ):
-            running = Running(url, key, services, database, log, folder, scripted.requests)
+            running = Running(
+                url, key, services, database, log, folder, scripted.requests, checkpoints
+            )
             try:
                 yield running
             finally:
@@ -197,6 +211,7 @@ async def serving(
         await servers.aclose()
         await http.aclose()
         await files.close()
+        await checkpoints.close()
         keys.cleanup()
         await log.close()
         await catalogue.close()

@@ -35,10 +35,12 @@ from agentstead.store.pool import Database
 from agentstead.store.seal import Seal
 from agentstead.telemetry.metrics import Metrics
 from agentstead.tools.mcp.servers import McpServers
+from agentstead.worker.checkpoints import Checkpoints
+from agentstead.worker.checkpoints import Most as CheckpointsMost
 from agentstead.worker.files import StoredFiles
 from agentstead.worker.handing_over import HandingOver, Most
 from agentstead.worker.skills import StoredSkills
-from agentstead.worker.world import NO_VARIABLES, Pace, World
+from agentstead.worker.world import NO_CHECKPOINTS, NO_VARIABLES, Pace, World
 
 BLOBS, SKILLS = "blobs", "skills"
 """Folders of the data directory."""
@@ -57,6 +59,8 @@ class Rooms:
     sandbox: Hands
     blobs: Blobs
     files: StoredFiles
+    checkpoints: Checkpoints | None
+    """None: an engine keeps the files of sandboxes."""
     metrics: Metrics
     seal: Seal
     http: httpx2.AsyncClient
@@ -77,6 +81,7 @@ class Rooms:
             ids=self.ids,
             limits=limits_of(self.settings),
             files=self.files,
+            checkpoints=self.checkpoints or NO_CHECKPOINTS,
             skills=StoredSkills(self.database, self.blobs, self.settings.data_dir / SKILLS),
             pace=pace_of(self.settings),
             servers=self.servers,
@@ -117,6 +122,10 @@ async def open_rooms(
     blobs = FolderBlobs(settings.data_dir / BLOBS)
     most = Most(settings.file_bytes_max, settings.outputs_max)
     files = StoredFiles(database, blobs, HandingOver(database, blobs, sandbox, clock, ids, most))
+    checkpoints = None
+    if isinstance(sandbox, Bubblewrap):
+        kept = CheckpointsMost(settings.checkpoints_kept, settings.checkpoint_bytes_max)
+        checkpoints = Checkpoints(database, blobs, sandbox, clock, ids, metrics, kept)
     http = outgoing_client(settings)
     seal = seal_of(settings)
     oauth = Oauth(database, seal, http, clock, ids)
@@ -137,6 +146,7 @@ async def open_rooms(
                 sandbox,
                 blobs,
                 files,
+                checkpoints,
                 metrics,
                 seal,
                 http,
@@ -151,6 +161,8 @@ async def open_rooms(
         await servers.aclose()
         await http.aclose()
         await files.close()
+        if checkpoints is not None:
+            await checkpoints.close()
         await log.close()
         await sandbox.close()
         await catalogue.close()

@@ -10,7 +10,7 @@ from agentstead.app.rooms import SKILLS, Rooms
 from agentstead.errors import Fault
 from agentstead.log.census import without_session
 from agentstead.resources.work.ending import Ending
-from agentstead.store import files
+from agentstead.store import checkpoints, files
 from agentstead.telemetry import logs
 from agentstead.worker import repositories, skills
 
@@ -44,11 +44,19 @@ async def tidy_for_ever(rooms: Rooms) -> None:
         now = rooms.clock.monotonic()
         if now >= sweep_at:
             sweep_at = now + SWEEP_SECONDS
+            await tidy_checkpoints(rooms)
             await tidy_files(rooms, thoroughly=now >= look_at)
             await tidy_work(rooms, thoroughly=True)
             await tidy_packages(rooms)
             if now >= look_at:
                 look_at = now + LOST_SECONDS
+
+
+async def tidy_now(rooms: Rooms) -> None:
+    """All of it, once."""
+    await tidy(rooms)
+    await tidy_checkpoints(rooms)
+    await tidy_files(rooms, thoroughly=True)
 
 
 async def tidy_files(rooms: Rooms, *, thoroughly: bool) -> None:
@@ -74,6 +82,18 @@ async def tidy_packages(rooms: Rooms) -> None:
         await rooms.packages.sweep()
     except (Fault, OSError) as fault:
         log.warning("half-built packages could not be tidied up", error=str(fault))
+
+
+async def tidy_checkpoints(rooms: Rooms) -> None:
+    """Evict sandboxes nobody uses, and forget checkpoints nobody needs; their bodies go with the files'."""
+    try:
+        if rooms.checkpoints is not None and rooms.settings.sandbox_evict_seconds:
+            evicted = await rooms.checkpoints.evict_unused(rooms.settings.sandbox_evict_seconds)
+            if evicted:
+                log.info("sandboxes evicted", sandboxes=evicted)
+        await checkpoints.thin_out(rooms.database, rooms.settings.checkpoints_kept)
+    except (Fault, OSError) as fault:
+        log.warning("checkpoints could not be tidied up", error=str(fault))
 
 
 async def tidy_work(rooms: Rooms, *, thoroughly: bool = False) -> None:

@@ -15,6 +15,7 @@ from agentstead.cli.key import key
 from agentstead.cli.run import run
 from agentstead.cli.seal import seal
 from agentstead.cli.serve import serve
+from agentstead.cli.tidy import tidy
 from agentstead.cli.version import version
 from agentstead.cli.worker import worker
 from agentstead.errors import AgentsteadError, Misconfigured
@@ -35,6 +36,7 @@ app.add_typer(seal, name="seal")
 app.command("backup")(backup)
 app.command("restore")(restore)
 app.add_typer(image, name="image")
+app.command("tidy")(tidy)
 app.command("doctor")(doctor)
 app.command("version")(version)
 

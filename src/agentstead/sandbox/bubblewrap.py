@@ -17,7 +17,7 @@ from typing import Any
 
 from agentstead.clock import Clock
 from agentstead.errors import SandboxFault
-from agentstead.sandbox import ending, link, planting
+from agentstead.sandbox import checkpoints, ending, link, planting
 from agentstead.sandbox.forking import Forking
 from agentstead.sandbox.images.image import Image
 from agentstead.sandbox.images.images import Images
@@ -25,6 +25,7 @@ from agentstead.sandbox.managers import PackageHosts
 from agentstead.sandbox.network import Egress, proxy_config
 from agentstead.sandbox.outputs import look, opened
 from agentstead.sandbox.probing import Look, examine
+from agentstead.sandbox.restorable import Note, Saved, Take
 from agentstead.sandbox.sandbox import Mount, Outcome, Output, Probe, SandboxSpec
 from agentstead.sandbox.spares import Spares
 from agentstead.sandbox.supervisor import spare
@@ -192,6 +193,47 @@ class Bubblewrap:
         finally:
             file.close()
 
+    async def standing(self, sandbox_id: str) -> frozenset[str] | None:
+        """Quick enough to be looked up here and now."""
+        return checkpoints.standing(Place(self.root, sandbox_id))
+
+    async def save(
+        self,
+        sandbox_id: str,
+        version: str,
+        take: Take,
+        *,
+        bytes_max: int,
+        thoroughly: bool = False,
+    ) -> Saved | None:
+        """Hand an archive to `take`, by a process that runs as the sandbox's user."""
+        place = Place(self.root, sandbox_id)
+        return await checkpoints.save(
+            place, version, take, bytes_max=bytes_max, thoroughly=thoroughly
+        )
+
+    async def mark(self, sandbox_id: str, version: str, saved: Saved) -> None:
+        """Write it down beside the files."""
+        await asyncio.to_thread(checkpoints.mark, Place(self.root, sandbox_id), version, saved)
+
+    async def restore(
+        self, sandbox_id: str, version: str, archive: AsyncIterator[bytes] | None, note: Note
+    ) -> Saved:
+        """Make its files, by a process that runs as the sandbox's user."""
+        place = Place(self.root, sandbox_id)
+        return await checkpoints.restore(place, version, archive, note=note, clock=self.clock)
+
+    async def set_aside(self, sandbox_id: str, *, even_unsaved: bool = False) -> bool:
+        """One rename, under the lock that a supervisor would hold."""
+        place = Place(self.root, sandbox_id)
+        return await asyncio.to_thread(checkpoints.set_aside, place, even_unsaved=even_unsaved)
+
+    async def unused(self, seconds: float) -> Sequence[str]:
+        """Looks at every sandbox here."""
+        before = self.clock.now() - seconds
+        places = [Place(self.root, name) for name in await self.reconcile(set())]
+        return [place.sandbox_id for place in places if 0 < place.renewed_at() < before]
+
     async def keep(self, sandbox_ids: Iterable[str]) -> None:
         """Renew: a sandbox that nobody has renewed for an hour ends itself."""
         for sandbox_id in sandbox_ids:
@@ -210,10 +252,18 @@ class Bubblewrap:
         if place.path.is_dir():
             await asyncio.to_thread(ending.ended, place)
 
-    async def rest(self) -> None:
-        """End the sandboxes here that run no call. Their files stay: the next call starts them again."""
-        for sandbox_id in await asyncio.to_thread(lambda: list(sandbox_ids(self.root))):
-            await link.ask(Place(self.root, sandbox_id).path, {"op": "rest"})
+    async def rest(self, only: Iterable[str] | None = None) -> None:
+        """End the sandboxes here (or these) that run no call. Their files stay: the next call starts
+        them again."""
+        here = await asyncio.to_thread(lambda: list(sandbox_ids(self.root)))
+        for place in (Place(self.root, name) for name in (here if only is None else only)):
+            if await link.ask(place.path, {"op": "rest"}) == {}:
+                await self._ended(place)
+
+    async def _ended(self, place: Place) -> None:
+        until = self.clock.monotonic() + LATE_SECONDS
+        while place.supervised() and self.clock.monotonic() < until:
+            await self.clock.sleep(RETRY_SECONDS)
 
     async def reconcile(self, known: set[str]) -> list[str]:
         """Sandboxes on this host that belong to no session in `known`; the caller destroys them."""

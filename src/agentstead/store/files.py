@@ -159,20 +159,46 @@ async def sweep(database: Database, blobs: Blobs, grace_seconds: float = GRACE_S
             return deleted
 
 
+NEEDLESS = """not exists (select 1 from files f where f.blob_id = b.id)
+    and not exists (select 1 from skill_versions v where v.blob_id = b.id)
+    and not exists (select 1 from session_skills k where k.blob_id = b.id)
+    and not exists (select 1 from checkpoints c where c.blob_id = b.id)"""
+"""Of bodies `b` that have a row."""
+
+
+async def expired(database: Database) -> list[Row]:
+    """Files whose bodies `expire` would give up."""
+    return await database.fetch(
+        "select id, size_bytes from files where expires_at < now() and blob_id is not null order by id"
+    )
+
+
+async def without_need(database: Database) -> list[Row]:
+    """Bodies that nothing refers to."""
+    sql = f"select b.id, b.size_bytes from blobs b where {NEEDLESS} order by b.id"  # noqa: S608
+    return await database.fetch(sql)
+
+
+async def lost(database: Database, blobs: Blobs, grace_seconds: float = GRACE_SECONDS) -> list[str]:
+    """Bodies without a row; looks at every body there is."""
+    found = []
+    old = await blobs.older_than(grace_seconds)
+    for start in range(0, len(old), SWEEP_MAX):
+        part = old[start : start + SWEEP_MAX]
+        known = await database.fetch("select id from blobs where id = any(%s)", (part,))
+        found += sorted(set(part) - {row["id"] for row in known})
+    return found
+
+
 async def _without_need(database: Database) -> list[Row]:
     """Delete rows of bodies that nothing refers to; none while somebody copies bodies."""
     async with database.transaction() as tx:
         free = await tx.fetch_one("select pg_try_advisory_xact_lock_shared(%s) as free", (COPYING,))
         if free is None or not free["free"]:
             return []
-        return await tx.fetch(
-            "delete from blobs where id in (select b.id from blobs b"
-            " where not exists (select 1 from files f where f.blob_id = b.id)"
-            " and not exists (select 1 from skill_versions v where v.blob_id = b.id)"
-            " and not exists (select 1 from session_skills k where k.blob_id = b.id)"
-            " limit %s for update skip locked) returning id",
-            (SWEEP_MAX,),
-        )
+        sql = f"""delete from blobs where id in (select b.id from blobs b where {NEEDLESS}
+            limit %s for update skip locked) returning id"""  # noqa: S608
+        return await tx.fetch(sql, (SWEEP_MAX,))
 
 
 @asynccontextmanager
@@ -184,13 +210,8 @@ async def kept(database: Database) -> AsyncIterator[None]:
 
 
 async def sweep_lost(database: Database, blobs: Blobs, grace_seconds: float = GRACE_SECONDS) -> int:
-    """Delete bodies without a row, which uploads left that died; looks at every body there is."""
-    old = await blobs.older_than(grace_seconds)
-    deleted = 0
-    for start in range(0, len(old), SWEEP_MAX):
-        part = old[start : start + SWEEP_MAX]
-        known = await database.fetch("select id from blobs where id = any(%s)", (part,))
-        for blob_id in set(part) - {row["id"] for row in known}:
-            await blobs.delete(blob_id)
-            deleted += 1
-    return deleted
+    """Delete bodies without a row, which uploads left that died; how many."""
+    found = await lost(database, blobs, grace_seconds)
+    for blob_id in found:
+        await blobs.delete(blob_id)
+    return len(found)

@@ -112,6 +112,17 @@ class Metrics:
             buckets=SECONDS_BUCKETS,
             registry=self.registry,
         )
+        self.checkpoints = self._counter(
+            names.CHECKPOINTS, "Sandboxes saved and restored.", "what", "outcome"
+        )
+        self.checkpoint_seconds = Histogram(
+            names.CHECKPOINT_SECONDS,
+            "Time of a saving or restoring.",
+            ["what"],
+            buckets=SECONDS_BUCKETS,
+            registry=self.registry,
+        )
+        self.checkpoint_bytes = self._counter(names.CHECKPOINT_BYTES, "Bytes of archives written.")
         self.subscribers = self._gauge(names.SUBSCRIBERS, "Open event streams.")
         self.oldest_due = self._gauge(names.OLDEST_DUE, "Longest wait of a due session.")
         self.work_items = self._gauge(names.WORK_ITEMS, "Live work items.", "state")
@@ -161,6 +172,15 @@ class Metrics:
         """Count bytes between sandboxes and the network."""
         self.egress_bytes.labels("sent").inc(sent)
         self.egress_bytes.labels("received").inc(received)
+
+    def checkpoint(
+        self, what: str, outcome: str, seconds: float | None = None, stored: int = 0
+    ) -> None:
+        """Count a sandbox saved or restored; `seconds` None: it was not."""
+        self.checkpoints.labels(what, outcome).inc()
+        self.checkpoint_bytes.inc(stored)
+        if seconds is not None:
+            self.checkpoint_seconds.labels(what).observe(seconds)
 
     def appended(self, events: Iterable[Appendable]) -> None:
         """Count events just appended, and what they say of model requests and tool calls."""

@@ -6,6 +6,7 @@ ever, and a call that was running when its supervisor died stays unknown. Nothin
 """
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 
 from agentstead.clock import Clock
 from agentstead.errors import SandboxFault
+from agentstead.sandbox.restorable import Note, Saved, Take
 from agentstead.sandbox.sandbox import Outcome, Output, Probe, SandboxSpec
 
 CANCELLED = "The call was cancelled."
@@ -58,6 +60,17 @@ class _Entry:
     task: "asyncio.Task[None] | None" = None
 
 
+@dataclass(slots=True)
+class _Books:
+    """Where the files of one sandbox stand."""
+
+    version: str = ""
+    coming: list[str] = field(default_factory=list)
+    stamp: str = ""
+    calls: int = -1
+    note: str = ""
+
+
 class FakeSandbox:
     """All sandboxes of a test, outliving the workers that use them."""
 
@@ -74,6 +87,10 @@ class FakeSandbox:
         self.files: dict[str, dict[str, tuple[int, bytes]]] = {}
         """Sandbox id → path of an output → its stamp and content."""
         self.stamps = 0
+        self.books: dict[str, _Books] = {}
+        """Sandbox id → where its files stand; those that have files."""
+        self.begun: Counter[str] = Counter()
+        """Sandbox id → calls begun in it."""
 
     async def probe(self) -> Probe:
         """Always fine, and honest about it."""
@@ -102,6 +119,8 @@ class FakeSandbox:
         entry = self._entry(sandbox_id, call_id)
         self.kept[sandbox_id] = self.clock.now()
         self.executed[call_id] += 1
+        self.begun[sandbox_id] += 1
+        self.books.setdefault(sandbox_id, _Books())
         entry.task = asyncio.get_running_loop().create_task(
             self._perform(sandbox_id, entry, behaviour), name=f"fake call {call_id}"
         )
@@ -120,7 +139,14 @@ class FakeSandbox:
                 files.pop(path, None)
                 self.stamps += 1
                 files[path] = (self.stamps, body)
-            entry.done.set_result(behaviour.outcome)
+            entry.done.set_result(self._noted(sandbox_id, behaviour.outcome))
+
+    def _noted(self, sandbox_id: str, outcome: Outcome) -> Outcome:
+        books = self.books.get(sandbox_id)
+        if books is None or not books.note:
+            return outcome
+        note, books.note = books.note, ""
+        return Outcome(({"type": "text", "text": note}, *outcome.content), outcome.is_error)
 
     async def cancel(self, sandbox_id: str, call_id: str) -> None:
         """End the call if it runs, refuse it if it comes later."""
@@ -152,6 +178,87 @@ class FakeSandbox:
             raise SandboxFault(f"The output {path!r} is not there any more.", kind="gone")
         yield found[1]
 
+    async def standing(self, sandbox_id: str) -> frozenset[str] | None:
+        """The versions that its files may be."""
+        books = self.books.get(sandbox_id)
+        if books is None:
+            return None
+        return frozenset({books.version, *books.coming})
+
+    async def save(
+        self,
+        sandbox_id: str,
+        version: str,
+        take: Take,
+        *,
+        bytes_max: int,
+        thoroughly: bool = False,
+    ) -> Saved | None:
+        """Hand the outputs over as JSON."""
+        books, calls = self.books.get(sandbox_id), self.begun[sandbox_id]
+        if books is None or (not thoroughly and books.calls == calls):
+            return None
+        files = {path: body.hex() for path, (_, body) in self.files.get(sandbox_id, {}).items()}
+        archive = json.dumps(files).encode()
+        if books.stamp == archive.decode():
+            books.calls = calls
+            return None
+        size = sum(len(body) for body in files.values()) // 2
+        if size > bytes_max:
+            raise SandboxFault(f"Its files take more than {bytes_max} bytes.", kind="save")
+        books.coming.append(version)
+        await take(_pieces(archive))
+        return Saved(archive.decode(), calls, len(files), size)
+
+    async def mark(self, sandbox_id: str, version: str, saved: Saved) -> None:
+        """Write it down."""
+        books = self.books.get(sandbox_id)
+        if books is not None and version in books.coming:
+            books.version = version
+            books.coming.remove(version)
+            books.stamp, books.calls = saved.stamp, saved.calls
+
+    async def restore(
+        self, sandbox_id: str, version: str, archive: AsyncIterator[bytes] | None, note: Note
+    ) -> Saved:
+        """Make the outputs that were saved."""
+        self.lose(sandbox_id)
+        self.books[sandbox_id] = _Books()
+        self.files[sandbox_id] = {}
+        stamp = ""
+        if archive is not None:
+            try:
+                stamp = b"".join([piece async for piece in archive]).decode()
+                files = json.loads(stamp)
+            except ValueError as error:
+                raise SandboxFault("Its files cannot be restored.", kind="damaged") from error
+            for path, body in files.items():
+                self.stamps += 1
+                self.files[sandbox_id][path] = (self.stamps, bytes.fromhex(body))
+        saved = Saved(stamp, self.begun[sandbox_id], len(self.files[sandbox_id]))
+        self.books[sandbox_id] = _Books(version, [], stamp, saved.calls, note(saved))
+        return saved
+
+    async def set_aside(self, sandbox_id: str, *, even_unsaved: bool = False) -> bool:
+        """Forget it if all of it was saved and nothing runs."""
+        books = self.books.get(sandbox_id)
+        running = any(not one.done.done() for one in self.journals.get(sandbox_id, {}).values())
+        if books is None or running:
+            return False
+        saved = bool(books.version) and books.calls == self.begun[sandbox_id]
+        if not saved and not even_unsaved:
+            return False
+        await self.destroy(sandbox_id)
+        return True
+
+    async def unused(self, seconds: float) -> Sequence[str]:
+        """Those not renewed for so long."""
+        before = self.clock.now() - seconds
+        return [name for name, at in self.kept.items() if at < before]
+
+    async def rest(self, only: Iterable[str] | None = None) -> None:
+        """Nothing runs between calls."""
+
     async def keep(self, sandbox_ids: Iterable[str]) -> None:
         """Note when a sandbox was last renewed."""
         for sandbox_id in sandbox_ids:
@@ -165,6 +272,7 @@ class FakeSandbox:
             self.destroyed.append(sandbox_id)
         self.kept.pop(sandbox_id, None)
         self.files.pop(sandbox_id, None)
+        self.books.pop(sandbox_id, None)
 
     async def reconcile(self, known: set[str]) -> list[str]:
         """Sandboxes that belong to nobody in `known`."""
@@ -181,6 +289,10 @@ class FakeSandbox:
             self.lose(sandbox_id)
         if tasks:
             await asyncio.wait(tasks)
+
+
+async def _pieces(archive: bytes) -> AsyncIterator[bytes]:
+    yield archive
 
 
 def _seen(done: "asyncio.Future[Outcome]") -> None:

@@ -24,6 +24,7 @@ async def run_tool(world: World, state: State, call: Call) -> list[Draft]:
     else:
         packages = await installed(world, state, call.thread_id)
         try:
+            await world.checkpoints.ready(state.session_id)
             variables = await variables_for(world, state)
             outcome = await tool.run(
                 ToolCall(

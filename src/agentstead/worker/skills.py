@@ -82,13 +82,18 @@ def unpacked(archive: bytes, folder: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-async def forget(database: Database, root: Path) -> int:
-    """Delete the folders of versions that no session has any more; how many."""
+async def unneeded(database: Database, root: Path) -> list[str]:
+    """The folders of versions that no session has any more."""
     names = await asyncio.to_thread(unpacked_versions, root)
     rows = await database.fetch(
         "select distinct version_id from session_skills where version_id = any(%s)", (names,)
     )
-    gone = sorted(set(names) - {row["version_id"] for row in rows})
+    return sorted(set(names) - {row["version_id"] for row in rows})
+
+
+async def forget(database: Database, root: Path) -> int:
+    """Delete them; how many."""
+    gone = await unneeded(database, root)
     for name in gone:
         await asyncio.to_thread(removed, root / name)
     return len(gone)

@@ -87,14 +87,19 @@ class Turn:
             if not entries and park is None:
                 return steps
             await self.hand_over(entries)
-            appended = await self.world.log.append(
-                self.lease,
-                entries,
-                seen=self.state.seq,
-                take=taken,
-                derived=derive(state),
-                park=park,
-            )
+            try:
+                appended = await self.world.log.append(
+                    self.lease,
+                    entries,
+                    seen=self.state.seq,
+                    take=taken,
+                    derived=derive(state),
+                    park=park,
+                )
+            finally:
+                # also where it was written and the lease, let go with it, is missed a moment later
+                if ends_turn(entries):
+                    self.world.checkpoints.begin(self.lease.session_id)
             known = {pending.id for pending in state.inbox}
             if appended.refused:
                 self.state = self.caught_up(self.state, (), appended)
@@ -159,7 +164,7 @@ class Turn:
 
     async def hand_over(self, entries: Sequence[Event]) -> None:
         """Whoever hears that the session is idle finds its outputs: they come before the idle."""
-        if any(entry.type == "session.status_idle" for entry in entries):
+        if ends_turn(entries):
             await self.world.files.hand_over(self.lease.session_id)
 
     async def look_at_files(self) -> None:
@@ -171,6 +176,11 @@ class Turn:
     def see(self, inbox: Sequence[Pending]) -> None:
         """Remember how far the input has been looked at."""
         self.heard = max(self.heard, *(pending.arrived for pending in inbox), 0)
+
+
+def ends_turn(entries: Sequence[Event]) -> bool:
+    """Whether a turn is over with them."""
+    return any(entry.type == "session.status_idle" for entry in entries)
 
 
 def untold(drafts: Sequence[Draft], state: State) -> list[Draft]:

@@ -272,6 +272,31 @@ class NoRepositories:
 NO_REPOSITORIES = NoRepositories()
 
 
+class SessionCheckpoints(Protocol):
+    """What agents have made, saved and restored (`worker.checkpoints.Checkpoints`)."""
+
+    async def ready(self, session_id: str) -> None:
+        """Before a call: its files are where it runs. Raises SandboxFault and StoreFault."""
+        ...
+
+    def begin(self, session_id: str) -> None:
+        """A turn has ended: save in the background what it changed."""
+        ...
+
+
+class NoCheckpoints:
+    """A world in which sandboxes last."""
+
+    async def ready(self, _: str) -> None:
+        """They are always there."""
+
+    def begin(self, _: str) -> None:
+        """Nothing is saved."""
+
+
+NO_CHECKPOINTS = NoCheckpoints()
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """The worker's numbers, from the settings."""
@@ -316,3 +341,4 @@ class World:
     variables: SessionVariables = NO_VARIABLES
     packages: SessionPackages = NO_PACKAGES
     repositories: SessionRepositories = NO_REPOSITORIES
+    checkpoints: SessionCheckpoints = NO_CHECKPOINTS

@@ -91,6 +91,26 @@ REQUIREMENTS = {
     "outputs-limits": Requirement(
         "own choice", "What is too large or too many is left out; the session goes on.", OWN
     ),
+    "checkpoints": Requirement(
+        "wire §5.7",
+        "What an agent made is there in the next turn, on whatever host; what it changed not at all is not saved again.",
+    ),
+    "checkpoints-damaged": Requirement(
+        "own choice",
+        "Where the latest checkpoint cannot be read an older one is restored, then none; the model and `/why` are told.",
+        OWN,
+    ),
+    "checkpoints-failed": Requirement(
+        "own choice", "A saving that fails fails no turn; `/why` says so until one succeeds.", OWN
+    ),
+    "checkpoints-evicted": Requirement(
+        "own choice",
+        "The sandbox of a waiting session is saved and deleted after a while, never while it works.",
+        OWN,
+    ),
+    "checkpoints-gone": Requirement(
+        "own choice", "With a session, archived or deleted, its checkpoints go.", OWN
+    ),
     "versions": Requirement(
         "wire §4.1, §4.3", "Older SDKs drive every route in each namespace that they have.", SDK
     ),

@@ -1,5 +1,6 @@
 """What `/why` says besides the reason."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from agentstead.resources.why.facts import Facts
@@ -53,6 +54,23 @@ def test_a_used_up_budget_is_told_whatever_the_session_waits_for() -> None:
     assert (notice["budget"], notice["list_cost_cents"]) == (budget, "2")
     assert notices(row("idle", "end_turn", budget=budget, list_cost=1)) == {}
     assert notices(row("terminated", terminated_at=980.0, **full)) == {}
+
+
+def test_what_became_of_its_files_is_told() -> None:
+    at = datetime.fromtimestamp(NOW, UTC)
+    kept: dict[str, Any] = dict.fromkeys(("trouble", "trouble_at", "restored", "restored_at"))
+    idle = row("idle", "end_turn")
+    assert notices(idle, sandbox=kept) == {}
+    failed = notices(idle, sandbox={**kept, "trouble": "It is full.", "trouble_at": at})
+    assert failed["checkpoint_failed"] == {
+        "type": "checkpoint_failed",
+        "message": "The latest checkpoint failed; the next turn tries again. It is full.",
+        "at": "1970-01-01T00:16:40.000000Z",
+    }
+    again = notices(idle, sandbox={**kept, "restored": "it was made again", "restored_at": at})
+    assert again["sandbox_restored"]["message"] == "It was made again."
+    over = row("terminated", terminated_at=980.0)
+    assert notices(over, sandbox={**kept, "restored": "it was", "restored_at": at}) == {}
 
 
 def test_tools_that_are_not_there_yet_are_named() -> None:

@@ -14,6 +14,7 @@ from agentstead.log.census import live_workers
 from agentstead.log.log import SessionRow
 from agentstead.resources.why.packages import PackageFacts, gather_packages
 from agentstead.resources.why.work import WorkFacts, gather_work
+from agentstead.store import checkpoints
 from agentstead.wire.events.stored import Pending
 
 TAIL = 200
@@ -49,6 +50,9 @@ class Facts:
     """Its place in the work queue, on a self-hosted environment."""
     packages: PackageFacts | None = None
     """Packages of its environment that are not there."""
+
+    sandbox: Mapping[str, Any] | None = None
+    """What became of saving and restoring its files; None: it has used no sandbox."""
 
     @property
     def held(self) -> bool:
@@ -109,6 +113,7 @@ async def gather(call: Call, session_id: str) -> Facts:
         workers=await live_workers(call.services.database),
         work=await gather_work(call, row),
         packages=await gather_packages(call, row),
+        sandbox=await checkpoints.told(call.services.database, session_id),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from agentstead.resources.session_budget import against_cap, cost
-from agentstead.resources.why.facts import Facts
+from agentstead.resources.why.facts import Facts, stamp
 from agentstead.tools import NOT_YET
 from agentstead.wire.budget import reached
 
@@ -99,6 +99,28 @@ def packages_on_the_way(facts: Facts) -> Iterator[Notice]:
         yield facts.packages.notice()
 
 
+def not_saved(facts: Facts) -> Iterator[Notice]:
+    """What the agent made since the last checkpoint would be lost with this host."""
+    kept = facts.sandbox
+    if kept is not None and kept["trouble"] and facts.row.status != "terminated":
+        yield {
+            "type": "checkpoint_failed",
+            "message": f"The latest checkpoint failed; the next turn tries again. {kept['trouble']}",
+            "at": stamp(kept["trouble_at"].timestamp()),
+        }
+
+
+def made_again(facts: Facts) -> Iterator[Notice]:
+    """Its files come from a checkpoint, or were lost."""
+    kept = facts.sandbox
+    if kept is not None and kept["restored"] and facts.row.status != "terminated":
+        yield {
+            "type": "sandbox_restored",
+            "message": f"{kept['restored'][:1].upper()}{kept['restored'][1:]}.",
+            "at": stamp(kept["restored_at"].timestamp()),
+        }
+
+
 NOTICES: tuple[Callable[[Facts], Iterator[Notice]], ...] = (
     queued_input,
     workers_lost,
@@ -106,6 +128,8 @@ NOTICES: tuple[Callable[[Facts], Iterator[Notice]], ...] = (
     work_queue,
     budget_used_up,
     packages_on_the_way,
+    not_saved,
+    made_again,
 )
 """All that apply, in this order."""
 

@@ -20,6 +20,7 @@ from agentstead.sandbox.supervisor.inside import Inside
 from agentstead.sandbox.supervisor.journal import Journal
 from agentstead.sandbox.supervisor.launch import Launched
 from agentstead.sandbox.supervisor.limits import Control
+from agentstead.sandbox.supervisor.notice import Notice
 from agentstead.sandbox.supervisor.outcomes import CANCELLED, answer, failure
 from agentstead.sandbox.supervisor.pace import Pace
 from agentstead.sandbox.supervisor.place import SOCKET, Place
@@ -58,6 +59,7 @@ class Supervisor:
         self.packages: str = config.get("packages", "")
         self.control = control
         self.journal = Journal(place.journal)
+        self.notice = Notice(place)
         self.watch = Watch(place, control, self.limits, launched.pid)
         self.pace = Pace(place, control)
         self.selector = selectors.DefaultSelector()
@@ -261,7 +263,10 @@ class Supervisor:
     def _answered(self, message: dict[str, Any]) -> None:
         call = self.calls.get(str(message.get("id", "")))
         if call is not None and call.deadline:
-            self._conclude(call, self._outcome(call, message))
+            outcome = self._outcome(call, message)
+            self.notice.add(outcome)
+            self._conclude(call, outcome)
+            self.notice.told()
 
     def _outcome(self, call: Call, message: dict[str, Any]) -> dict[str, Any]:
         content, failed = message.get("content"), bool(message.get("is_error"))
