@@ -2,6 +2,7 @@
 
 from bench import (
     bombs,
+    checkpoint,
     create_session,
     first_call,
     first_token,
@@ -16,7 +17,7 @@ from bench import (
 
 BENCHES = (
     serve_ready, first_token, first_call, sandbox_start, steps, uploads, list_events, create_session, streams,
-    bombs, many_sandboxes,
+    bombs, many_sandboxes, checkpoint,
 )  # fmt: skip
 for bench in BENCHES:
     bench.main()

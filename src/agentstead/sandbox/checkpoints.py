@@ -17,6 +17,7 @@ from agentstead.clock import Clock
 from agentstead.errors import SandboxFault
 from agentstead.sandbox import link
 from agentstead.sandbox.archiver import Archive, packed, unpacked
+from agentstead.sandbox.planting import LIST as PLANTED
 from agentstead.sandbox.restorable import Note, Saved, Take
 from agentstead.sandbox.supervisor import disk, uids
 from agentstead.sandbox.supervisor.place import UIDS, WRITABLE, Place
@@ -101,6 +102,9 @@ def _make(place: Place) -> None:
     if uid is None:
         uid = os.geteuid() or uids.take(place.root / UIDS, place.sandbox_id)
         place.write_meta(uid=uid)
+    (place.path / PLANTED).unlink(
+        missing_ok=True
+    )  # what was planted lies in the archive, or is gone
     for name in WRITABLE:
         disk.delete(place.files / name)
     place.make_files(uid)

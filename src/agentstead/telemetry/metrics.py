@@ -112,6 +112,16 @@ class Metrics:
             buckets=SECONDS_BUCKETS,
             registry=self.registry,
         )
+        self._of_checkpoints()
+        self.subscribers = self._gauge(names.SUBSCRIBERS, "Open event streams.")
+        self.oldest_due = self._gauge(names.OLDEST_DUE, "Longest wait of a due session.")
+        self.work_items = self._gauge(names.WORK_ITEMS, "Live work items.", "state")
+        self.work_oldest = self._gauge(names.WORK_OLDEST, "Longest wait of a work item.")
+        self.work_polling = self._gauge(names.WORK_POLLING, "Self-hosted workers polling.")
+        self._calls: dict[str, str] = {}
+        self._starts: dict[str, float] = {}
+
+    def _of_checkpoints(self) -> None:
         self.checkpoints = self._counter(
             names.CHECKPOINTS, "Sandboxes saved and restored.", "what", "outcome"
         )
@@ -123,13 +133,6 @@ class Metrics:
             registry=self.registry,
         )
         self.checkpoint_bytes = self._counter(names.CHECKPOINT_BYTES, "Bytes of archives written.")
-        self.subscribers = self._gauge(names.SUBSCRIBERS, "Open event streams.")
-        self.oldest_due = self._gauge(names.OLDEST_DUE, "Longest wait of a due session.")
-        self.work_items = self._gauge(names.WORK_ITEMS, "Live work items.", "state")
-        self.work_oldest = self._gauge(names.WORK_OLDEST, "Longest wait of a work item.")
-        self.work_polling = self._gauge(names.WORK_POLLING, "Self-hosted workers polling.")
-        self._calls: dict[str, str] = {}
-        self._starts: dict[str, float] = {}
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)

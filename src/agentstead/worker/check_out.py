@@ -5,9 +5,10 @@ branch) is tried again in the next turn: this one goes on without, and its model
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from agentstead.errors import RepositoryFault
+from agentstead.errors import RepositoryFault, SandboxFault
 from agentstead.harness import retry
 from agentstead.harness.mounts import Skill
 from agentstead.harness.permission import builtin_policy
@@ -28,6 +29,8 @@ async def check_out(world: World, state: State, step: CheckOut) -> list[Draft]:
     """Do it; nothing is written when it works."""
     limits = limits_for(state, world.limits)
     try:
+        with suppress(SandboxFault):  # the first tool call tells it
+            await world.checkpoints.ready(state.session_id)
         await world.repositories.check_out(state.session_id, step.repository_id, limits)
     except RepositoryFault as fault:
         return [failed(state, step, fault, max(world.clock.now(), state.last_at))]

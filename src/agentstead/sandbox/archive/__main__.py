@@ -37,7 +37,11 @@ def main() -> None:
     if task["libraries"]:
         sys.path.append(task["libraries"])
     try:
-        said = save(trees, task) if task["do"] == "save" else restore(trees)
+        if task["do"] == "save":
+            os.nice(NICE)  # nobody waits for it
+            said = save(trees, task)
+        else:
+            said = restore(trees)
     except TooMuch as error:
         said = {"error": str(error), "kind": "large"}
     except Damaged as error:
@@ -110,7 +114,6 @@ def drop(uid: int, kept: set[int]) -> None:
                 continue  # the one the listing was read from
     os.umask(0o077)
     os.chdir("/")
-    os.nice(NICE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     if os.geteuid() == 0:
