@@ -122,9 +122,9 @@ async def open_rooms(
     blobs = FolderBlobs(settings.data_dir / BLOBS)
     most = Most(settings.file_bytes_max, settings.outputs_max)
     files = StoredFiles(database, blobs, HandingOver(database, blobs, sandbox, clock, ids, most))
+    kept = CheckpointsMost(settings.checkpoints_kept, settings.checkpoint_bytes_max)
     checkpoints = None
     if isinstance(sandbox, Bubblewrap):
-        kept = CheckpointsMost(settings.checkpoints_kept, settings.checkpoint_bytes_max)
         checkpoints = Checkpoints(database, blobs, sandbox, clock, ids, metrics, kept)
     http = outgoing_client(settings)
     seal = seal_of(settings)
@@ -156,13 +156,12 @@ async def open_rooms(
                 checkouts_of(settings, settings.data_dir / CHECKOUTS, clock),
             )
     finally:
-        if packages is not None:
-            await packages.close()
+        for room in (packages, checkpoints):
+            if room is not None:
+                await room.close()
         await servers.aclose()
         await http.aclose()
         await files.close()
-        if checkpoints is not None:
-            await checkpoints.close()
         await log.close()
         await sandbox.close()
         await catalogue.close()
