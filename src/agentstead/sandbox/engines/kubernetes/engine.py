@@ -83,7 +83,9 @@ class KubernetesEngine:
 
     async def admit(self, sandbox_id: str, call_id: str) -> str:
         """Only the pod that was noted first gets the call."""
-        pod_uid = self._uids[sandbox_id]
+        pod_uid = self._uids.get(sandbox_id, "")
+        if not pod_uid:
+            return "lost"  # it was destroyed a moment ago
         noted = await self._ledger(sandbox_id).note(call_id, pod_uid)
         return {pod_uid: "go", REFUSED: "refused"}.get(noted, "lost")
 
