@@ -213,6 +213,9 @@ class Settings(BaseSettings):
     """Of one build."""
     packages_builds_max: int = Field(2, ge=1)
     """Environments whose packages one process installs at once."""
+    packages_kept_seconds: float = Field(14 * 86400.0, ge=0)
+    """What no sandbox has used for so long is deleted, and installed again when it is wanted; 0: never.
+    Sandboxes that run use theirs."""
     packages_retry_seconds: float = Field(60.0, ge=0)
     """So long a failed build is remembered: sessions get its error at once; later ones build again."""
 

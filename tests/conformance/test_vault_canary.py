@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +25,18 @@ from agentstead.store import binaries
 from agentstead.store.embedded import EmbeddedPostgres
 from tests.conformance.requirements import requirement
 from tests.support.egress import certificate
-from tests.support.processes import Platform, quick_platform
+from tests.support.processes import Platform, eventually, quick_platform
 from tests.support.reflecting import Reflecting, reflecting
 from tests.support.sandboxes import needed
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 MODEL = "scripted-canary"
+ZSTANDARD = b"\x28\xb5\x2f\xfd"
+"""How everything packed by it begins."""
 SHOWN = 28
 """So many first characters of it are looked for: most of a secret is one."""
 SCRIPT = {
@@ -147,11 +155,23 @@ def memory(scene: Scene) -> Iterator[tuple[str, bytes]]:
                 yield f"memory of {pid} at {span}", file.read(end - begin)
 
 
+def checkpoints(scene: Scene) -> Iterator[tuple[str, bytes]]:
+    """What was saved of the sandbox, unpacked; saving begins once a turn is over."""
+    saved = scene.platform.data_dir / "sandboxes" / scene.session_id / "saved.json"
+    eventually(lambda: saved.exists() and "stamp" in saved.read_text(), "a checkpoint")
+    for path in (scene.platform.data_dir / "blobs").rglob("*"):
+        if path.is_file() and (content := path.read_bytes()).startswith(ZSTANDARD):
+            content = zstd.decompress(content)
+            assert b"workspace/note" in content
+            yield str(path), content
+
+
 PLACES: dict[str, Callable[[Scene], Iterator[tuple[str, bytes]]]] = {
     "events": events,
     "answers": answers,
     "logs": logs,
     "database": database,
+    "checkpoints": checkpoints,
     "files": files,
     "processes": processes,
     "memory of the supervisor": memory,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from agentstead.sandbox.packages.layers import ABOUT, TREE, Layers
 from tests.support.processes import Platform, quick_platform, run
 from tests.support.sandboxes import gone, needed
 
@@ -29,6 +30,20 @@ SCRIPT = {
         }
     ]
 }
+
+
+def a_layer(root: Path) -> Path:
+    """Packages that were used long ago."""
+    layers = Layers(root)
+    lock = layers.lock("unusedlayer")
+    assert lock is not None
+    tree = layers.draft("unusedlayer") / TREE
+    tree.mkdir()
+    (tree / "file").write_text("x")
+    layers.publish("unusedlayer", {"pip": ["it"]}, 1.0)
+    os.close(lock)
+    os.utime(root / "unusedlayer" / ABOUT, (1, 1))
+    return root / "unusedlayer"
 
 
 @pytest.fixture
@@ -144,20 +159,25 @@ def test_what_is_left_over_is_told_and_then_deleted(place: Platform) -> None:
     lost.parent.mkdir()
     lost.write_bytes(b"half")
     os.utime(lost, (1, 1))
+    layer = a_layer(place.data_dir / "layers")
     # while no server runs the database is started for it, and rests again
     unused = {"AGENTSTEAD_SANDBOX_EVICT_SECONDS": "0.001"}
     told = run("tidy", "--dry-run", *at, seconds=60, **unused)
     assert told.returncode == 0, told.stderr
-    sandbox, body = told.stdout.splitlines()
+    sandbox, body, packages = told.stdout.splitlines()
     assert sandbox.startswith(f"sandbox    {session}  ")
     assert sandbox.endswith("unused for long; it is saved first, and restored by the next call")
     assert body == "body       blob_lostzz  4  an upload or a checkpoint that was cut off"
+    assert packages.startswith("packages   unusedlayer  ")
+    assert "no sandbox has used them for long" in packages
     assert lost.exists()
     assert saved.exists()
+    assert layer.exists()
     done = run("tidy", *at, seconds=60, **unused)
     assert (done.returncode, done.stdout) == (0, told.stdout), done.stderr
-    assert "deleted: 2, " in done.stderr
+    assert "deleted: 3, " in done.stderr
     assert not lost.exists()
+    assert not layer.exists()
     assert not saved.parent.exists()
     (place.data_dir / "serve.json").unlink(missing_ok=True)
     place.serve()

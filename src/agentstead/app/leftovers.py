@@ -24,7 +24,7 @@ class Leftover:
     """One thing that would be deleted."""
 
     kind: str
-    """sandbox | checkpoint | file | body | skill"""
+    """sandbox | checkpoint | file | body | skill | packages"""
     name: str
     size_bytes: int
     """On this disk; 0: not known, or counted with its body."""
@@ -53,6 +53,12 @@ async def leftovers(rooms: Rooms) -> AsyncIterator[Leftover]:
         yield Leftover(
             "skill", name, size, "no session has this version; it is unpacked again at need"
         )
+    kept_seconds = rooms.settings.packages_kept_seconds
+    if rooms.packages is not None and kept_seconds:
+        unused = rooms.packages.layers.unused
+        for layer in await asyncio.to_thread(unused, kept_seconds, rooms.clock.now()):
+            why = "no sandbox has used them for long; they are installed again at need"
+            yield Leftover("packages", layer.key, layer.size_bytes, why)
 
 
 async def _sandboxes(rooms: Rooms) -> AsyncIterator[Leftover]:

@@ -57,6 +57,7 @@ async def tidy_now(rooms: Rooms) -> None:
     await tidy(rooms)
     await tidy_checkpoints(rooms)
     await tidy_files(rooms, thoroughly=True)
+    await tidy_packages(rooms)
 
 
 async def tidy_files(rooms: Rooms, *, thoroughly: bool) -> None:
@@ -75,13 +76,15 @@ async def tidy_files(rooms: Rooms, *, thoroughly: bool) -> None:
 
 
 async def tidy_packages(rooms: Rooms) -> None:
-    """Delete what is left of builds of packages whose process died."""
+    """Delete packages nobody uses, and what is left of builds whose process died."""
     if rooms.packages is None:
         return
     try:
         await rooms.packages.sweep()
+        if rooms.settings.packages_kept_seconds:
+            await rooms.packages.forget(rooms.settings.packages_kept_seconds)
     except (Fault, OSError) as fault:
-        log.warning("half-built packages could not be tidied up", error=str(fault))
+        log.warning("packages could not be tidied up", error=str(fault))
 
 
 async def tidy_checkpoints(rooms: Rooms) -> None:

@@ -16,7 +16,8 @@ def tidy(
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Delete what nobody needs any more: sandboxes of this host, checkpoints, files, bodies, skills.
+    """Delete what nobody needs any more: sandboxes of this host, checkpoints, files, bodies, skills,
+    packages.
 
     A running server does the same by itself. One line each on standard output: what, its name, its
     bytes, and why.

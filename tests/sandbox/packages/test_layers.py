@@ -2,11 +2,12 @@
 
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
 
-from agentstead.sandbox.packages.layers import TREE, Layers
+from agentstead.sandbox.packages.layers import ABOUT, TREE, Layers
 
 WANTED = {"pip": ["it"]}
 
@@ -110,3 +111,13 @@ def test_a_failure_is_remembered_until_there_is_a_layer(tmp_path) -> None:
     assert [note.key for note in layers.failures()] == ["a"]
     made(layers)
     assert layers.failure("a") is None
+
+
+def test_a_layer_that_is_used_counts_as_used_until_then(tmp_path) -> None:
+    layers = Layers(tmp_path)
+    made(layers)
+    os.utime(tmp_path / "a" / ABOUT, (1000, 1000))
+    assert layers.unused(100.0, 1100.0) == []
+    assert [layer.key for layer in layers.unused(99.0, 1100.0)] == ["a"]
+    layers.tree("a")
+    assert layers.unused(99.0, time.time()) == []

@@ -101,6 +101,12 @@ class Packages:
             if self.clock.now() - failure.at > FAILURE_SECONDS:
                 self.layers.forget_failure(failure.key)
 
+    async def forget(self, seconds: float) -> None:
+        """Delete the layers that no sandbox has used for so long; whoever wants one builds it again."""
+        for layer in await asyncio.to_thread(self.layers.unused, seconds, self.clock.now()):
+            if await to_its_end(self.layers.remove, layer.key):
+                log.info("unused packages deleted", layer=layer.key, size_bytes=layer.size_bytes)
+
     async def _begin(self, environment: Mapping[str, Any]) -> None:
         try:
             await self.prepared(environment)

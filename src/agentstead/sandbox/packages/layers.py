@@ -128,6 +128,10 @@ class Layers:
                 )
         return found
 
+    def unused(self, seconds: float, now: float) -> list[Layer]:
+        """The layers that no sandbox has used for so long."""
+        return [layer for layer in self.listed() if now - layer.used_at > seconds]
+
     def remove(self, key: str) -> bool:
         """Delete a layer, unless it is being built right now. A sandbox that has it mounted loses it."""
         lock = self.lock(key)
