@@ -143,6 +143,25 @@ def test_a_server_dies_while_it_saves_and_while_it_restores(place: Platform) -> 
     assert [one.type for one in events].count("agent.tool_result") == 3
 
 
+def test_a_call_that_ran_on_a_host_that_is_lost_is_not_made_again(place: Platform) -> None:
+    session = begun(place)
+    sandboxes = place.data_dir / "sandboxes"
+    notes = sandboxes / session / "files" / "workspace" / "notes"
+    send(place, session, "echo began >> notes; sleep 60")
+    until(lambda: notes.exists() and notes.read_text() == "began\n", "the call does not begin")
+    killed(place)
+    lose(place, session)
+    (sandboxes / ".host").unlink()
+
+    place.serve()
+    assert "The outcome of this call is not known" in said(place, session, 1)
+    assert not notes.exists()
+    send(place, session, "ls; echo here")
+    words = said(place, session, 2)
+    assert "the sandbox was lost and it was never saved" in words
+    assert words.rstrip().endswith("\nhere")
+
+
 def test_what_is_left_over_is_told_and_then_deleted(place: Platform) -> None:
     at = ("--data-dir", str(place.data_dir))
     session = begun(place)

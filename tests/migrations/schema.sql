@@ -172,7 +172,8 @@ CREATE TABLE public.sandboxes (
     trouble text,
     trouble_at timestamp with time zone,
     restored text,
-    restored_at timestamp with time zone
+    restored_at timestamp with time zone,
+    host text
 );
 
 CREATE TABLE public.schema_migrations (

@@ -167,7 +167,7 @@ async def test_a_sandbox_of_an_image_that_is_gone_says_so(yard: Yard) -> None:
     assert fault.value.kind == "start"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root can")
+@pytest.mark.skipif(os.geteuid() == 0, reason="needs a plain user: root can")
 async def test_a_plain_user_cannot_install(yard: Yard) -> None:
     with pytest.raises(SandboxFault, match="only where the platform runs as root"):
         await yard.install("a", "true")

@@ -47,4 +47,4 @@ def test_without_users_there_is_no_pool() -> None:
 
 
 def test_users_with_running_processes_are_passed_over(tmp_path: Path) -> None:
-    assert os.getuid() in uids._running()
+    assert os.getuid() in uids.running()

@@ -60,7 +60,7 @@ async def real_sandboxes(
 
 def left_below(top: Path) -> list[str]:
     """Files of sandboxes that should be gone."""
-    ours = ("sandboxes", ".uids", ".egress", ".desks")
+    ours = ("sandboxes", ".uids", ".egress", ".desks", ".host")
     found = [path for path in top.rglob("*") if path.parent.name != ".egress"]
     return [str(path) for path in found if path.name not in ours]
 

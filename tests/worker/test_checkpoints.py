@@ -222,3 +222,17 @@ def test_what_was_left_out_is_named() -> None:
     assert "its checkpoint of 1970-01-01T00:00:01.000000Z" in said
     assert "; 1 later checkpoint could not be read, so newer changes are lost;" in said
     assert "not restored: a (Permission denied); not restored: b (File exists), and 2 more]" in said
+
+
+async def test_calls_are_elsewhere_until_the_files_have_been_made_again_here(
+    host: Host, other: Host
+) -> None:
+    assert not await host.checkpoints.elsewhere(ID)
+    await host.call("call_1")
+    assert not await host.checkpoints.elsewhere(ID)
+    assert not await host.another().elsewhere(ID)
+    assert await other.checkpoints.elsewhere(ID)
+    await host.save()
+    await other.call("call_2")
+    assert not await other.checkpoints.elsewhere(ID)
+    assert await host.checkpoints.elsewhere(ID)

@@ -28,6 +28,7 @@ from agentstead.app.database import opened
 from agentstead.app.rooms import BLOBS
 from agentstead.clock import Clock
 from agentstead.errors import Misconfigured
+from agentstead.log import starts
 from agentstead.settings import Settings
 from agentstead.store import dump
 from agentstead.store.blobs import FolderBlobs
@@ -61,6 +62,8 @@ async def restore(settings: Settings, source: Path, clock: Clock) -> Manifest:
             put_keys(source, settings.data_dir)
         await dump.restore(database.url, source / DUMP)
         await migrate(database)
+        # where the backup was made, time went on: what was being done may have been done
+        await starts.doubt(database)
     return manifest
 
 

@@ -36,3 +36,21 @@ async def start_call(database: Database, lease: Lease, call_id: str) -> bool:
     if not row["held"]:
         raise LeaseLost
     return bool(row["noted"])
+
+
+# A call that waits for its confirmation, beside others that run, counts as started too: then it is not made.
+DOUBT = """
+    insert into call_starts (call_id, session_id, workspace_id, fence)
+    select e.id, s.id, s.workspace_id, s.fence
+    from sessions s join events e on e.session_id = s.id and e.type = 'agent.mcp_tool_use'
+    where s.status in ('running', 'rescheduling') and not exists (
+        select from events r where r.session_id = s.id and r.type = 'agent.mcp_tool_result'
+        and r.payload ->> 'mcp_tool_use_id' = e.id
+    )
+    on conflict (call_id) do nothing
+"""
+
+
+async def doubt(database: Database) -> int:
+    """Every call that is open in this log may have been made where the log came from; how many."""
+    return await database.execute(DOUBT)

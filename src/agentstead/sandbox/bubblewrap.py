@@ -193,6 +193,10 @@ class Bubblewrap:
         finally:
             file.close()
 
+    async def host(self) -> str:
+        """A name that was drawn once and lies beside the sandboxes."""
+        return await asyncio.to_thread(checkpoints.host, self.root)
+
     async def standing(self, sandbox_id: str) -> frozenset[str] | None:
         """Quick enough to be looked up here and now."""
         return checkpoints.standing(Place(self.root, sandbox_id))

@@ -9,8 +9,10 @@ import asyncio
 import fcntl
 import json
 import os
+import secrets
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from agentstead.clock import Clock
@@ -21,14 +23,32 @@ from agentstead.sandbox.planting import LIST as PLANTED
 from agentstead.sandbox.restorable import Note, Saved, Take
 from agentstead.sandbox.supervisor import disk, uids
 from agentstead.sandbox.supervisor.place import UIDS, WRITABLE, Place
+from agentstead.store.data_dir import write_private
 
 SAVED = "saved.json"
+HOST = ".host"
+"""Beside the sandboxes: what their host is called."""
 LOCK_SECONDS = 10.0
 POLL_SECONDS = 0.02
 COMING_MAX = 8
 """Savings of which it is not known whether they came into anybody's books."""
 NEVER = ""
 """The version of files that were never saved."""
+
+
+def host(root: Path) -> str:
+    """The name of this host's sandboxes; drawn when it is first asked for."""
+    file = root / HOST
+    try:
+        return file.read_text()
+    except FileNotFoundError:
+        root.mkdir(mode=0o711, parents=True, exist_ok=True)
+    draft = root / f"{HOST}-{secrets.token_hex(8)}"
+    write_private(draft, secrets.token_hex(16))
+    with suppress(FileExistsError):  # another process was quicker
+        file.hardlink_to(draft)
+    draft.unlink()
+    return file.read_text()
 
 
 def standing(place: Place) -> frozenset[str] | None:

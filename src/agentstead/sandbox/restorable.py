@@ -34,6 +34,10 @@ Note = Callable[[Saved], str]
 class Restorable(Protocol):
     """What checkpoints need of a provider, beside `Sandbox`."""
 
+    async def host(self) -> str:
+        """What this host, with its sandboxes, is called: always the same, and no other host is."""
+        ...
+
     async def standing(self, sandbox_id: str) -> frozenset[str] | None:
         """The versions that its files here may be; one is empty: never saved. None: no files here."""
         ...

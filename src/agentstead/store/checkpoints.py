@@ -42,12 +42,20 @@ async def version(asks: Asks, session_id: str) -> str | None:
     return None if row is None else str(row["version"])
 
 
-async def begin(database: Database, session_id: str, present: str) -> None:
-    """The session uses a sandbox from now on, whose files are `present`."""
+async def host(database: Database, session_id: str) -> str | None:
+    """Where its files were last used; None: it has used no sandbox, or it is not known."""
+    row = await database.fetch_one(
+        "select host from sandboxes where session_id = %s", (session_id,)
+    )
+    return None if row is None else row["host"]
+
+
+async def begin(database: Database, session_id: str, present: str, at_host: str) -> None:
+    """The session uses a sandbox of this host from now on, whose files are `present`."""
     await database.execute(
-        "insert into sandboxes (session_id, workspace_id, version)"
-        " select id, workspace_id, %s from sessions where id = %s on conflict do nothing",
-        (present, session_id),
+        "insert into sandboxes (session_id, workspace_id, version, host)"
+        " select id, workspace_id, %s, %s from sessions where id = %s on conflict do nothing",
+        (present, at_host, session_id),
     )
 
 
@@ -101,14 +109,19 @@ async def of(database: Database, session_id: str) -> list[dict[str, Any]]:
 
 
 async def restored(
-    database: Database, session_id: str, change: tuple[str, str], said: str, at: float
+    database: Database,
+    session_id: str,
+    change: tuple[str, str],
+    at_host: str,
+    said: str,
+    at: float,
 ) -> bool:
-    """The files were `change[0]` and are `change[1]` now; False when somebody else was quicker."""
+    """The files were `change[0]` and are `change[1]` of this host; False when another was quicker."""
     before, after = change
     touched = await database.execute(
-        "update sandboxes set version = %s, restored = %s, restored_at = %s"
+        "update sandboxes set version = %s, host = %s, restored = %s, restored_at = %s"
         " where session_id = %s and version = %s",
-        (after, said, moment(at), session_id, before),
+        (after, at_host, said, moment(at), session_id, before),
     )
     return touched > 0
 

@@ -178,6 +178,10 @@ class FakeSandbox:
             raise SandboxFault(f"The output {path!r} is not there any more.", kind="gone")
         yield found[1]
 
+    async def host(self) -> str:
+        """Each double is a host of its own."""
+        return f"host {id(self)}"
+
     async def standing(self, sandbox_id: str) -> frozenset[str] | None:
         """The versions that its files may be."""
         books = self.books.get(sandbox_id)

@@ -30,7 +30,7 @@ async def check_out(world: World, state: State, step: CheckOut) -> list[Draft]:
     limits = limits_for(state, world.limits)
     try:
         with suppress(SandboxFault):  # the first tool call tells it
-            await world.checkpoints.ready(state.session_id)
+            await world.checkpoints.current(state.session_id)
         await world.repositories.check_out(state.session_id, step.repository_id, limits)
     except RepositoryFault as fault:
         return [failed(state, step, fault, max(world.clock.now(), state.last_at))]

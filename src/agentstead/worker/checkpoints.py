@@ -57,20 +57,30 @@ class Checkpoints:
 
     async def ready(self, session_id: str) -> None:
         """Before a call: its files are here, and current. SandboxFault or StoreFault when they cannot be."""
+        if not await self.current(session_id):
+            present = max(await self.sandbox.standing(session_id) or {store.NEVER})
+            await store.begin(self.database, session_id, present, await self.sandbox.host())
+
+    async def current(self, session_id: str) -> bool:
+        """Whether the session has used a sandbox; then its files are here, and current, or it raises."""
         saving = self.saving.get(session_id)
         if saving is not None:
             await asyncio.wait([saving], timeout=WAIT_SECONDS)
         known = await store.version(self.database, session_id)
         here = await self.sandbox.standing(session_id)
-        if known is None:
-            await store.begin(self.database, session_id, max(here or {store.NEVER}))
-        elif here is None or known not in here:
+        if known is not None and (here is None or known not in here):
             making = self.making.get(session_id)
             if making is None:
                 making = asyncio.create_task(self.make(session_id, known))
                 self.making[session_id] = making
                 making.add_done_callback(lambda done: self.made(session_id, done))
             await asyncio.shield(making)
+        return known is not None
+
+    async def elsewhere(self, session_id: str) -> bool:
+        """Whether its calls up to now ran on another host, which may be lost: nobody can ask there."""
+        last = await store.host(self.database, session_id)
+        return last is not None and last != await self.sandbox.host()
 
     def made(self, session_id: str, task: "asyncio.Task[None]") -> None:
         """Forget it; whoever waits is told, and nobody may be left to wait."""
@@ -108,7 +118,12 @@ class Checkpoints:
                 self.metrics.checkpoint("restore", "damaged")
                 making.give_up()
             ours = await store.restored(
-                self.database, session_id, (known, version), making.said, self.clock.now()
+                self.database,
+                session_id,
+                (known, version),
+                await self.sandbox.host(),
+                making.said,
+                self.clock.now(),
             )
         except Fault:
             self.metrics.checkpoint("restore", "failed")

@@ -14,12 +14,19 @@ from agentstead.worker.packages import Installed, installed
 from agentstead.worker.variables import variables_for
 from agentstead.worker.world import World
 
+LOST = SandboxFault("It was on another host.", kind="unknown")
 
-async def run_tool(world: World, state: State, call: Call) -> list[Draft]:
-    """Run one call; its result. Whatever goes wrong with the tool is a result too."""
+
+async def run_tool(world: World, state: State, call: Call, *, lost: bool = False) -> list[Draft]:
+    """Run one call; its result. Whatever goes wrong with the tool is a result too.
+
+    `lost`: it may have begun on a host that cannot be asked; then it is not run.
+    """
     tool = world.tools.get(call.name)
     packages = Installed()
-    if tool is None:
+    if lost:
+        outcome = Outcome.text(explanation(LOST), is_error=True)
+    elif tool is None:
         outcome = Outcome.text(f"There is no tool named {call.name} here.", is_error=True)
     else:
         packages = await installed(world, state, call.thread_id)

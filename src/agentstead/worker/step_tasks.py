@@ -32,9 +32,11 @@ Work = Coroutine[Any, Any, list[Draft]]
 class StepTasks:
     """Starts what the plan wants, ends what it wants no more, and hands out what comes of it."""
 
-    def __init__(self, world: World, lease: Lease) -> None:
+    def __init__(self, world: World, lease: Lease, lost: frozenset[str] = frozenset()) -> None:
         self.world = world
         self.lease = lease
+        self.lost = lost
+        """Calls that may have begun where nobody can ask any more: they are not made again."""
         self.tasks: dict[Key, asyncio.Task[list[Draft]]] = {}
         self.scribes: defaultdict[str, Scribe] = defaultdict(Scribe)
         """Per thread."""
@@ -76,7 +78,7 @@ class StepTasks:
                 call = next(entry for entry in calls if entry.id == key[1])
                 if call.kind == "mcp":
                     return run_server_tool(self.world, self.lease, state, call)
-                return run_tool(self.world, state, call)
+                return run_tool(self.world, state, call, lost=call.id in self.lost)
             case CheckOut():
                 return check_out(self.world, state, step)
             case CancelTools():

@@ -44,7 +44,7 @@ class Turn:
         self.see(self.state.inbox)
         packages.begin(self.world, self.state)
         outcomes: list[Draft] = []
-        async with StepTasks(self.world, self.lease) as tasks:
+        async with StepTasks(self.world, self.lease, await self.lost_calls()) as tasks:
             listener: asyncio.Task[int] | None = None
             try:
                 while True:
@@ -66,6 +66,18 @@ class Turn:
                 if listener is not None:
                     listener.cancel()
                     await asyncio.gather(listener, return_exceptions=True)
+
+    async def lost_calls(self) -> frozenset[str]:
+        """The calls that a worker of another host may have begun: nobody here knows what became of them."""
+        open_calls = frozenset(
+            call.id
+            for thread in self.state.threads.values()
+            for call in thread.runnable
+            if call.kind == "builtin"
+        )
+        if open_calls and await self.world.checkpoints.elsewhere(self.lease.session_id):
+            return open_calls
+        return frozenset()
 
     async def settle(self, tasks: StepTasks, outcomes: Sequence[Draft]) -> tuple[Step, ...] | None:
         """Write the outcomes and all that follows from them; the work to do, or None when parked."""

@@ -279,6 +279,14 @@ class SessionCheckpoints(Protocol):
         """Before a call: its files are where it runs. Raises SandboxFault and StoreFault."""
         ...
 
+    async def current(self, session_id: str) -> bool:
+        """Whether it has used a sandbox; then its files are where it would run, or it raises."""
+        ...
+
+    async def elsewhere(self, session_id: str) -> bool:
+        """Whether its calls up to now ran on another host. Raises StoreFault."""
+        ...
+
     def begin(self, session_id: str) -> None:
         """A turn has ended: save in the background what it changed."""
         ...
@@ -289,6 +297,14 @@ class NoCheckpoints:
 
     async def ready(self, _: str) -> None:
         """They are always there."""
+
+    async def current(self, _: str) -> bool:
+        """They never go."""
+        return True
+
+    async def elsewhere(self, _: str) -> bool:
+        """There is one host."""
+        return False
 
     def begin(self, _: str) -> None:
         """Nothing is saved."""
