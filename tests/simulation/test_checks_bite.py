@@ -262,8 +262,8 @@ def tool_outcome(change):
     def plant(patch):
         original = run_tools.run_tool
 
-        async def run_tool(world, state_now, call):
-            return change(await original(world, state_now, call), state_now)
+        async def run_tool(world, state_now, call, *, lost):
+            return change(await original(world, state_now, call, lost=lost), state_now)
 
         patch.setattr(step_tasks, "run_tool", run_tool)
 

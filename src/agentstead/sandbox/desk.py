@@ -12,6 +12,7 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -84,7 +85,9 @@ async def _accept(listener: socket.socket, secrets: Secrets, clock: Clock) -> No
                 log.warning("nobody can ask for credentials", fault=error.strerror)
                 await clock.sleep(PAUSE_SECONDS)
             else:
-                talking.create_task(_talk(connection, secrets))
+                task = talking.create_task(_talk(connection, secrets))
+                # one that is cancelled before it begins has closed nothing
+                task.add_done_callback(partial(_hang_up, connection))
 
 
 def _listener(folder: Path, name: str) -> socket.socket:
@@ -126,6 +129,10 @@ async def _talk(connection: socket.socket, secrets: Secrets) -> None:
         writer.transport.abort()
         with suppress(OSError):
             await writer.wait_closed()
+
+
+def _hang_up(connection: socket.socket, _: "asyncio.Task[None]") -> None:
+    connection.close()
 
 
 async def _found(secrets: Secrets, sandbox_id: str, host: str) -> Sequence[Secret] | None:

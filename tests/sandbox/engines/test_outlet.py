@@ -34,8 +34,8 @@ async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
 
 
 def proxies() -> list[Path]:
-    """The control groups of the proxies, where there can be any."""
-    return [group for group in GROUPS.rglob(f"*egress-{ID}-*") if group.is_dir()]
+    """The control groups of this process's proxies, where there can be any."""
+    return [group for group in GROUPS.rglob(f"*egress-{ID}-{os.getpid()}-*") if group.is_dir()]
 
 
 def networked(engine: Any, server: Origin, folder: Path) -> EngineSandbox:

@@ -73,8 +73,13 @@ def start(place: Place, config: dict[str, Any]) -> Supervisor:
     if config.get("require_cgroups") and not control.groups:
         raise CannotStart("no control group can be made for it, and they are required")
     groups = [str(folder) for folder in set(control.groups.values())]
-    place.write_meta(uid=uid, groups=groups, born=meta.get("born", place.sandbox_id))
-    supervisor = begin(place, config, launch(place, config, uid, control), control)
+    try:
+        place.write_meta(uid=uid, groups=groups, born=meta.get("born", place.sandbox_id))
+        launched = launch(place, config, uid, control)
+    except BaseException:
+        control.remove()  # destroyed meanwhile, for example: nobody else knows of them
+        raise
+    supervisor = begin(place, config, launched, control)
     if host_uid(supervisor.inside.pid) == 0:
         supervisor.end()
         raise CannotStart("it would run as the host's root")

@@ -45,6 +45,7 @@ class Call:
     deadline: float = 0.0
     """Zero until it runs."""
     oom_kills: int = 0
+    forks_refused: int = 0
 
 
 class Supervisor:
@@ -205,6 +206,7 @@ class Supervisor:
             self.bash_running = call
         call.deadline = time.monotonic() + call.seconds
         call.oom_kills = self.control.oom_kills()
+        call.forks_refused = self.control.forks_refused()
         self.watch.begin()
         about = {"id": call.id, "tool": call.tool, "input": call.input, "seconds": call.seconds}
         self.inside.tell({"op": "run", **about})
@@ -272,7 +274,7 @@ class Supervisor:
         content, failed = message.get("content"), bool(message.get("is_error"))
         if not isinstance(content, list) or not content or not isinstance(content[-1], dict):
             return failure(f"{call.tool}: the sandbox answered nonsense")
-        notes = self.watch.notes(oom_kills_before=call.oom_kills)
+        notes = self.watch.notes(call.oom_kills, call.forks_refused)
         if notes and content[-1].get("type") == "text":
             content[-1]["text"] = "\n".join([content[-1]["text"], *notes])
         return {"content": content, "is_error": failed}
@@ -283,7 +285,7 @@ class Supervisor:
         self.stopping = self.lost = True
         for call in list(self.calls.values()):
             if call.deadline:
-                notes = self.watch.notes(oom_kills_before=call.oom_kills)
+                notes = self.watch.notes(call.oom_kills, call.forks_refused)
                 text = f"{call.tool}: {why} while this call ran; the next call starts it again."
                 outcome = failure("\n".join([text, *notes]))
                 self._finish(call.id, outcome)

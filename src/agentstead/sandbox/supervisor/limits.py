@@ -53,6 +53,11 @@ class Control:
         name = "memory.events" if self.kind == "cgroup2" else "memory.oom_control"
         return _counter(folder / name, "oom_kill")
 
+    def forks_refused(self) -> int:
+        """How many processes could not be started, because there were as many as there may be."""
+        folder = self.groups.get("pids")
+        return 0 if folder is None else _counter(folder / "pids.events", "max")
+
     def tasks(self, pid: int) -> int:
         """Processes and threads there are now; `pid` is the sandbox's outermost process."""
         folder = self.groups.get("pids")

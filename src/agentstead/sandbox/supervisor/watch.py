@@ -51,12 +51,15 @@ class Watch:
             return f"{self._disk_full()}; delete files with bash first"
         return ""
 
-    def notes(self, *, oom_kills_before: int) -> list[str]:
+    def notes(self, oom_kills_before: int, forks_refused_before: int) -> list[str]:
         """What the model has to be told beside the outcome of a call."""
         notes = []
         if self._control.oom_kills() > oom_kills_before:
             limit = size(self._control.memory_bytes)
             notes.append(f"[a process was killed: the memory limit of {limit} was reached]")
+        if self._control.forks_refused() > forks_refused_before:
+            most = self._control.processes_max
+            notes.append(f"[the limit of {most} processes was reached: some did not start]")
         if self._disk_used > self._disk_bytes:
             notes.append(f"[{self._disk_full()}; delete files]")
         return notes
