@@ -7,7 +7,7 @@ in time names no host; the operator can list hosts instead.
 import asyncio
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from agentstead.addresses import host_of
@@ -66,22 +66,29 @@ def hosts_in(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 async def _answer(question: Sequence[str]) -> str:
-    program = shutil.which(question[0], path=SYSTEM_PATH)
-    if program is None:
+    try:
+        return await ask(question, ASK_SECONDS)
+    except (FileNotFoundError, TimeoutError):
         return ""
+
+
+async def ask(words: Sequence[str], seconds: float, env: Mapping[str, str] | None = None) -> str:
+    """What a program of this host says; `env` None: it gets ours. FileNotFoundError, TimeoutError."""
+    program = shutil.which(words[0], path=SYSTEM_PATH)
+    if program is None:
+        raise FileNotFoundError(words[0])
     process = await asyncio.create_subprocess_exec(
         program,
-        *question[1:],
+        *words[1:],
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         cwd="/",
+        env=env,
     )
     try:
-        async with asyncio.timeout(ASK_SECONDS):
+        async with asyncio.timeout(seconds):
             output, _ = await process.communicate()
-    except TimeoutError:
-        return ""
     finally:
         if process.returncode is None:
             process.kill()

@@ -8,7 +8,6 @@ that an installer writes down hold. It survives the process that waits for it: t
 
 import asyncio
 import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from agentstead.errors import SandboxFault
 from agentstead.sandbox import ending, link
 from agentstead.sandbox.bubblewrap import Bubblewrap
 from agentstead.sandbox.images.images import Images
-from agentstead.sandbox.managers import SYSTEM_PATH, hosts_in
+from agentstead.sandbox.managers import SYSTEM_PATH, ask, hosts_in
 from agentstead.sandbox.packages import on_image
 from agentstead.sandbox.packages.fault import PackagesFault, could_not
 from agentstead.sandbox.packages.layers import TREE
@@ -207,25 +206,9 @@ def installs_into(images: Images | None, image_id: str) -> bool:
 
 async def _said(words: tuple[str, ...]) -> str:
     """What a program of this host answers; sandboxes have the same one."""
-    program = shutil.which(words[0], path=SYSTEM_PATH)
-    if program is None:
-        return "missing"
-    process = await asyncio.create_subprocess_exec(
-        program,
-        *words[1:],
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        cwd="/",
-        env={"PATH": SYSTEM_PATH},
-    )
     try:
-        async with asyncio.timeout(ASK_SECONDS):
-            output, _ = await process.communicate()
+        return (await ask(words, ASK_SECONDS, {"PATH": SYSTEM_PATH})).strip()
+    except FileNotFoundError:
+        return "missing"
     except TimeoutError:
         return "silent"
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return output.decode("utf-8", "replace").strip()
