@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agentstead.store.data_dir import write_private
+from agentstead.store.postmaster import exists
 
 PRESENCE_FILE = "serve.json"
 KEY_FILE = "local-key"
@@ -38,7 +39,7 @@ def withdraw_presence(data_dir: Path) -> None:
 def read_presence(data_dir: Path) -> Presence | None:
     """The server on this data directory, None when none is alive."""
     found = parse(data_dir / PRESENCE_FILE)
-    return found if found is not None and alive(found.pid) else None
+    return found if found is not None and exists(found.pid) else None
 
 
 def parse(path: Path) -> Presence | None:
@@ -48,14 +49,3 @@ def parse(path: Path) -> Presence | None:
         return Presence(str(said["url"]), int(said["pid"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def alive(pid: int) -> bool:
-    """Whether a process with this id exists."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -51,14 +51,21 @@ class Postmaster:
             self.path.unlink(missing_ok=True)
 
 
-def alive(pid: int, cluster: Path) -> bool:
-    """Whether this process lives and has the cluster as its working folder."""
+def exists(pid: int) -> bool:
+    """Whether there is a process with this id, whoever's it is."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # somebody else's process: the check below says no
+        return True
+    return True
+
+
+def alive(pid: int, cluster: Path) -> bool:
+    """Whether this process lives and has the cluster as its working folder."""
+    if not exists(pid):
+        return False
     process = Path("/proc") / str(pid)
     if not process.parent.joinpath("self").exists():
         return True  # no /proc on this system: PostgreSQL's own checks must do

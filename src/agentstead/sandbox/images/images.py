@@ -13,6 +13,7 @@ from agentstead.sandbox.images import image as record
 from agentstead.sandbox.images.image import HOST, ID, NAME, ROOT, SHORT, Image
 from agentstead.sandbox.supervisor import disk, staging
 from agentstead.settings import Settings
+from agentstead.store.postmaster import exists
 
 FOLDER = "images"
 CHOSEN = "chosen"
@@ -109,7 +110,7 @@ class Images:
         self._make()
         for folder in self.root.glob(f"{DRAFT}*"):
             number = folder.name.removeprefix(DRAFT)
-            if not number.isdigit() or not _lives(int(number)):
+            if not number.isdigit() or not exists(int(number)):
                 disk.delete(folder)
         folder = self.root / f"{DRAFT}{os.getpid()}"
         disk.delete(folder)
@@ -147,16 +148,6 @@ class Images:
         # where root may not make mounts, the sandboxes' users come here by path
         closed = os.geteuid() != 0 or staging.possible()
         self.root.chmod(0o700 if closed else 0o711)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def check_name(name: str) -> str:
