@@ -5,7 +5,6 @@ link is followed. What was planted once is not planted again, whatever the agent
 """
 
 import errno
-import fcntl
 import json
 import os
 import stat
@@ -35,7 +34,7 @@ def grown(place: Place, path: str) -> bool:
 def plant(place: Place, tree: Path, path: str) -> None:
     """Move a folder to a path below the workspace; FileExistsError when something else is there."""
     uid = _owner(place)
-    with _locked(place):
+    with place.alone(LOCK):
         if grown(place, path):
             _write(place, path)
             return
@@ -90,16 +89,6 @@ def _write(place: Place, path: str) -> None:
         fresh = place.path / f"{LIST}.new"
         fresh.write_text(json.dumps([*paths, path]))
         fresh.replace(place.path / LIST)
-
-
-@contextmanager
-def _locked(place: Place) -> Iterator[None]:
-    lock = os.open(place.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
 
 
 def _lies(place: Place, path: str) -> bool:

@@ -5,7 +5,6 @@ is there inside at once, and one that is removed is gone. Bodies are linked, not
 file system can; nobody inside can change one, whoever owns it.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -57,12 +56,8 @@ def _locked(place: Place) -> Iterator[None]:
         folder.mkdir(exist_ok=True)
         if folder.stat().st_uid == os.geteuid():  # an engine's volume is the engine's
             folder.chmod(0o755)
-    lock = os.open(place.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with place.alone(LOCK):
         yield
-    finally:
-        os.close(lock)
 
 
 def holds_uploads(place: Place) -> bool:
