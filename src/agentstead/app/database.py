@@ -26,17 +26,24 @@ async def served_database(settings: Settings, clock: Clock) -> AsyncIterator[Dat
             await migrate(database)
             yield database
         return
+    async with (
+        held(settings, clock) as (postgres, url),
+        guarded(postgres, clock),
+        opened(url, settings.database_connections_max) as database,
+    ):
+        await migrate(database)
+        yield database
+
+
+@asynccontextmanager
+async def held(settings: Settings, clock: Clock) -> AsyncIterator[tuple[EmbeddedPostgres, str]]:
+    """The embedded server of a data directory that nobody else serves, and its URL; stopped at the end."""
     instance = Instance.hold(settings.data_dir)
     try:
         postgres = EmbeddedPostgres(settings.data_dir, clock=clock)
         url = await postgres.start()
         try:
-            async with (
-                guarded(postgres, clock),
-                opened(url, settings.database_connections_max) as database,
-            ):
-                await migrate(database)
-                yield database
+            yield postgres, url
         finally:
             await postgres.stop()
     finally:

@@ -24,7 +24,7 @@ from agentstead.app.backup import (
     digest,
     listed_bodies,
 )
-from agentstead.app.database import opened
+from agentstead.app.database import held, opened
 from agentstead.app.rooms import BLOBS
 from agentstead.clock import Clock
 from agentstead.errors import Misconfigured
@@ -33,8 +33,6 @@ from agentstead.settings import Settings
 from agentstead.store import dump
 from agentstead.store.blobs import FolderBlobs
 from agentstead.store.data_dir import make, write_private
-from agentstead.store.embedded import EmbeddedPostgres
-from agentstead.store.instance import Instance
 from agentstead.store.migrate import MIGRATIONS, found, migrate
 from agentstead.store.pool import Database
 
@@ -131,18 +129,12 @@ async def empty_database(settings: Settings, clock: Clock) -> AsyncIterator[Data
             await check_empty(database, "The database")
             yield database
         return
-    instance = Instance.hold(settings.data_dir)
-    try:
-        postgres = EmbeddedPostgres(settings.data_dir, clock=clock)
-        url = await postgres.start()
-        try:
-            async with opened(url, settings.database_connections_max) as database:
-                await check_empty(database, f"The database of {settings.data_dir}")
-                yield database
-        finally:
-            await postgres.stop()
-    finally:
-        instance.release()
+    async with (
+        held(settings, clock) as (_, url),
+        opened(url, settings.database_connections_max) as database,
+    ):
+        await check_empty(database, f"The database of {settings.data_dir}")
+        yield database
 
 
 async def check_empty(database: Database, name: str) -> None:
