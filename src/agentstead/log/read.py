@@ -1,5 +1,8 @@
 """Reading the log: a worker's load, and the door's row."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from agentstead.errors import LeaseLost, NotFound
 from agentstead.log.log import Lease, SessionRecord, SessionRow
 from agentstead.log.rows import (
@@ -73,3 +76,9 @@ async def retrieve(
     if row is None:
         raise NotFound(f"There is no session {session_id}.")
     return session_of(row)
+
+
+async def resources(database: Database, session_id: str) -> Sequence[Mapping[str, Any]]:
+    """A session's resources as they are now; none when it is deleted."""
+    row = await database.fetch_one("select resources from sessions where id = %s", (session_id,))
+    return row["resources"] if row else ()

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Any
 
+from agentstead.log import read
 from agentstead.sandbox.sandbox import Upload
 from agentstead.store.blobs import Blobs
 from agentstead.store.pool import Database
@@ -31,7 +31,7 @@ class StoredFiles:
 
     async def attached(self, session_id: str) -> tuple[str, ...]:
         """Where the session's files lie in the sandbox."""
-        return resource.files_of(await self.resources(session_id))
+        return resource.files_of(await read.resources(self.database, session_id))
 
     async def detached(self, lying: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
         """Session id → the files that lie in its sandbox and are no more attached, of those that do."""
@@ -50,7 +50,7 @@ class StoredFiles:
         """The bodies of the session's files, and where they belong."""
         places = {
             one["file_id"]: resource.mounted(one)
-            for one in await self.resources(session_id)
+            for one in await read.resources(self.database, session_id)
             if one["type"] == "file"
         }
         if not places:
@@ -68,13 +68,6 @@ class StoredFiles:
                 for row in rows
             ]
         )
-
-    async def resources(self, session_id: str) -> Sequence[Mapping[str, Any]]:
-        """The session's resources as they are now; none when it is deleted."""
-        row = await self.database.fetch_one(
-            "select resources from sessions where id = %s", (session_id,)
-        )
-        return row["resources"] if row else ()
 
     async def contents(self, session_id: str, file_ids: Sequence[str]) -> Mapping[str, Content]:
         """What can be read of these files."""

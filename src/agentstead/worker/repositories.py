@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from agentstead.errors import RepositoryFault, SandboxFault, StoreFault
 from agentstead.harness.mounts import Skill
 from agentstead.harness.repositories import Repository
+from agentstead.log import read
 from agentstead.resources.session_repositories import context
 from agentstead.sandbox.checkouts import Checkouts, Wanted
 from agentstead.sandbox.sandbox import Limits
@@ -130,10 +131,7 @@ class StoredRepositories:
 
     async def resources(self, session_id: str) -> list[Mapping[str, Any]]:
         """The session's repositories as the API has them; none when it is deleted."""
-        row = await self.database.fetch_one(
-            "select resources from sessions where id = %s", (session_id,)
-        )
-        found = row["resources"] if row else ()
+        found = await read.resources(self.database, session_id)
         return [one for one in found if one["type"] == "github_repository"]
 
     async def rows(self, session_id: str) -> dict[str, Row]:
