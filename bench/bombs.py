@@ -20,6 +20,7 @@ import httpx2
 from tests.support.processes import Platform, platform
 
 from bench.report import keep, line, milliseconds, percentile, title
+from bench.served import call_seconds
 
 ECHOES = 100
 RATIO_MAX = 10.0
@@ -76,17 +77,9 @@ class Bombed:
 
     def echoes(self) -> list[float]:
         """Seconds of each of the neighbour's calls."""
-        began, spent = {}, []
         with self.client.beta.sessions.events.stream(self.neighbour) as stream:
             self.say(self.neighbour, "echo")
-            for event in stream:
-                if event.type == "agent.tool_use":
-                    began[event.id] = event.processed_at
-                elif event.type == "agent.tool_result":
-                    assert not event.is_error, event
-                    spent.append((event.processed_at - began[event.tool_use_id]).total_seconds())
-                elif event.type == "session.status_idle":
-                    break
+            spent = call_seconds(stream)
         assert len(spent) == ECHOES
         return spent
 

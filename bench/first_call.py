@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from tests.support.processes import Platform, platform
 
 from bench.report import keep, line, milliseconds, percentile, title
+from bench.served import call_seconds
 
 SESSIONS = 15
 CALLS = 12
@@ -30,15 +31,7 @@ def times(place: Platform) -> Iterator[list[float]]:
         with sessions.events.stream(session.id) as stream:
             content = [{"type": "text", "text": "go"}]
             sessions.events.send(session.id, events=[{"type": "user.message", "content": content}])
-            began, spent = {}, []
-            for event in stream:
-                if event.type == "agent.tool_use":
-                    began[event.id] = event.processed_at
-                elif event.type == "agent.tool_result":
-                    assert not event.is_error, event
-                    spent.append((event.processed_at - began[event.tool_use_id]).total_seconds())
-                elif event.type == "session.status_idle":
-                    break
+            spent = call_seconds(stream)
         assert len(spent) == CALLS
         yield spent
 

@@ -3,7 +3,7 @@
 import asyncio
 import http.client
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from shutil import rmtree
 from typing import Any
@@ -30,6 +30,20 @@ def served(*arguments: str, **settings: str) -> Iterator[tuple[Platform, str]]:
     finally:
         asyncio.run(postgres.stop())
         rmtree(folder, ignore_errors=True)
+
+
+def call_seconds(stream: Iterable[Any]) -> list[float]:
+    """Seconds of each tool call of a turn: from its use to its result in the log. None may fail."""
+    began, spent = {}, []
+    for event in stream:
+        if event.type == "agent.tool_use":
+            began[event.id] = event.processed_at
+        elif event.type == "agent.tool_result":
+            assert not event.is_error, event
+            spent.append((event.processed_at - began[event.tool_use_id]).total_seconds())
+        elif event.type == "session.status_idle":
+            break
+    return spent
 
 
 class Wire:
