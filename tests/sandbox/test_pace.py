@@ -94,3 +94,4 @@ async def test_a_supervisor_killed_while_all_stands_still_leaves_nothing() -> No
         os.kill(supervisor, signal.SIGKILL)
         await gone(supervisor)
         await sandboxes.destroy(ID)
+        assert not any(group.exists() for group in groups)

@@ -11,6 +11,7 @@ import pytest
 
 from agentstead.clock import SystemClock
 from agentstead.sandbox.engines.docker.engine import DockerEngine
+from agentstead.sandbox.engines.engine import Engine
 from agentstead.sandbox.engines.hands import EngineSandbox
 from agentstead.sandbox.engines.kubernetes.api import KubernetesApi
 from agentstead.sandbox.engines.kubernetes.engine import KubernetesEngine
@@ -23,37 +24,45 @@ OWNER, IMAGE = "test", "agent:1"
 
 
 @dataclass
-class OnDocker:
-    """The provider, its engine, and the violence that a test may do to them."""
+class OnEngine:
+    """A provider over an engine, and the objects that workers have of it."""
 
-    engine: fake.DockerEngine
     options: dict[str, Any]
-    sandboxes: list[EngineSandbox] = field(default_factory=list)
+    sandboxes: list[EngineSandbox] = field(default_factory=list, init=False)
+
+    def engine_of(self, **given: Any) -> Engine:
+        """The engine as one worker reaches it."""
+        raise NotImplementedError
 
     @property
     def sandbox(self) -> EngineSandbox:
+        """The first one."""
         return self.sandboxes[0] if self.sandboxes else self.another()
-
-    def newest_or_first(self) -> EngineSandbox:
-        """One to work with."""
-        return self.sandboxes[-1] if self.sandboxes else self.another()
 
     def newest(self) -> EngineSandbox:
         """The last one that was made: those before it may be closed."""
-        return self.sandboxes[-1]
+        return self.sandboxes[-1] if self.sandboxes else self.another()
 
     def another(self, **options: Any) -> EngineSandbox:
         """A second object for the same sandboxes, as another worker has it."""
         given = {"owner": OWNER, "image": IMAGE, "clock": SystemClock(), **self.options, **options}
-        more = {
-            name: given.pop(name)
-            for name in ("egress", "decisions", "late_seconds")
-            if name in given
-        }
+        names = ("egress", "decisions", "late_seconds")
+        more = {name: given.pop(name) for name in names if name in given}
         idle = given.pop("idle_seconds", 60.0)
-        docker = DockerEngine(f"unix://{self.engine.socket}", **given)
-        self.sandboxes.append(EngineSandbox(docker, clock=SystemClock(), idle_seconds=idle, **more))
+        engine = self.engine_of(**given)
+        self.sandboxes.append(EngineSandbox(engine, clock=SystemClock(), idle_seconds=idle, **more))
         return self.sandboxes[-1]
+
+
+@dataclass
+class OnDocker(OnEngine):
+    """The violence that a test may do to a Docker engine's sandboxes."""
+
+    engine: fake.DockerEngine
+
+    def engine_of(self, **given: Any) -> Engine:
+        """Over its socket."""
+        return DockerEngine(f"unix://{self.engine.socket}", **given)
 
     def made(self, sandbox_id: str) -> fake.Made:
         """The container of a sandbox."""
@@ -75,7 +84,7 @@ async def on_docker(**options: Any) -> AsyncIterator[OnDocker]:
     if possible():
         pytest.skip(f"needs containers: {possible()}")
     async with fake.docker_engine() as engine:
-        subject = OnDocker(engine, options)
+        subject = OnDocker(options, engine)
         try:
             yield subject
         finally:
@@ -90,40 +99,16 @@ async def on_docker(**options: Any) -> AsyncIterator[OnDocker]:
 
 
 @dataclass
-class OnKubernetes:
-    """The provider, its cluster, and the violence that a test may do to them."""
+class OnKubernetes(OnEngine):
+    """The violence that a test may do to a cluster's sandboxes."""
 
     cluster: kube.Cluster
     address: str
-    options: dict[str, Any]
-    sandboxes: list[EngineSandbox] = field(default_factory=list)
 
-    @property
-    def sandbox(self) -> EngineSandbox:
-        return self.sandboxes[0] if self.sandboxes else self.another()
-
-    def newest(self) -> EngineSandbox:
-        """The last one that was made: those before it may be closed."""
-        return self.sandboxes[-1] if self.sandboxes else self.another()
-
-    def another(self, **options: Any) -> EngineSandbox:
-        """A second object for the same sandboxes, as another worker has it."""
-        given = {
-            "namespace": kube.NAMESPACE,
-            "owner": OWNER,
-            "image": IMAGE,
-            "clock": SystemClock(),
-        }
-        given |= {**self.options, **options}
-        more = {
-            name: given.pop(name)
-            for name in ("egress", "decisions", "late_seconds")
-            if name in given
-        }
-        idle = given.pop("idle_seconds", 60.0)
-        engine = KubernetesEngine(KubernetesApi(host=self.address), **given)
-        self.sandboxes.append(EngineSandbox(engine, clock=SystemClock(), idle_seconds=idle, **more))
-        return self.sandboxes[-1]
+    def engine_of(self, **given: Any) -> Engine:
+        """Over its API."""
+        api = KubernetesApi(host=self.address)
+        return KubernetesEngine(api, **{"namespace": kube.NAMESPACE, **given})
 
     def node(self, sandbox_id: str) -> kube.Node:
         """The pod of a sandbox."""
@@ -145,7 +130,7 @@ async def on_kubernetes(**options: Any) -> AsyncIterator[OnKubernetes]:
     if possible():
         pytest.skip(f"needs containers: {possible()}")
     async with kube.kubernetes_cluster() as (cluster, address):
-        subject = OnKubernetes(cluster, address, options)
+        subject = OnKubernetes(options, cluster, address)
         try:
             yield subject
         finally:

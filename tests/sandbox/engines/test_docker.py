@@ -29,7 +29,7 @@ async def docker() -> AsyncIterator[OnDocker]:
 
 
 async def bash(docker: OnDocker, call_id: str, command: str, spec: SandboxSpec = SPEC) -> str:
-    outcome = await docker.newest_or_first().call(ID, spec, call_id, "bash", {"command": command})
+    outcome = await docker.newest().call(ID, spec, call_id, "bash", {"command": command})
     return text(outcome)
 
 
@@ -109,7 +109,7 @@ async def test_uploads_and_folders_lie_there_read_only(docker: OnDocker, tmp_pat
     spec = SandboxSpec(SPEC.limits, mounts, uploads=(Upload(str(body), "data/big.bin"),))
     look = "cat /mnt/skills/one/deep/run.sh; wc -c < /mnt/session/uploads/data/big.bin"
     assert await bash(docker, "call_1", look, spec) == "echo ran700000"
-    sandbox = docker.newest_or_first()
+    sandbox = docker.newest()
     assert await sandbox.uploaded() == {ID: {"data/big.bin": str(body)}}
     gone = SandboxSpec(SPEC.limits, mounts)
     assert await bash(docker, "call_2", "ls /mnt/session/uploads", gone) == "(no output)"
@@ -151,7 +151,7 @@ async def test_a_container_that_ends_at_once_says_why(docker: OnDocker) -> None:
     docker.engine.start_words = ["/usr/bin/nothing"]
     with pytest.raises(SandboxFault, match="/usr/bin/nothing"):
         await bash(docker, "call_1", "true")
-    await docker.newest_or_first().cancel(ID, "call_1")  # nothing can run, so it has ended
+    await docker.newest().cancel(ID, "call_1")  # nothing can run, so it has ended
     docker.engine.start_words = []
     assert await bash(docker, "call_1", "echo ok") == "ok"
 
