@@ -19,6 +19,7 @@ from agentstead.sandbox.bubblewrap import Bubblewrap
 from agentstead.sandbox.sandbox import Mount, Network, Upload
 from agentstead.sandbox.spares import generic
 from agentstead.sandbox.supervisor import spare
+from agentstead.sandbox.supervisor.place import Place
 from tests.support.places import temporary_dir
 from tests.support.sandboxes import SPEC, needed, real_sandboxes, supervisor_pid, text
 
@@ -64,6 +65,10 @@ async def waiting(sandboxes: Bubblewrap, spec=SPEC) -> str:
     return name
 
 
+def gone(group: str) -> bool:
+    return not Path(group).exists()
+
+
 def uid(sandboxes: Bubblewrap, sandbox_id: str) -> int:
     return (sandboxes.root / sandbox_id / "files" / "workspace").stat().st_uid
 
@@ -94,11 +99,14 @@ async def test_what_a_session_took_lives_and_ends_as_any_other(sandboxes: Bubble
     await say(sandboxes, "sesn_2", "echo kept > /workspace/file; cd /tmp")
     assert await say(sandboxes, "sesn_2", "pwd") == "/tmp"
     user = uid(sandboxes, "sesn_2")
+    groups = Place(sandboxes.root, "sesn_2").meta()["groups"]
     os.kill(supervisor_pid(sandboxes, "sesn_2"), signal.SIGKILL)
     again = await say(sandboxes, "sesn_2", "cat /workspace/file")
     assert "started again" in again
     assert again.endswith("kept")
+    assert Place(sandboxes.root, "sesn_2").meta()["groups"] == groups
     await sandboxes.destroy("sesn_2")
+    assert all(gone(group) for group in groups)
     if os.geteuid() == 0:
         assert not (sandboxes.root / ".uids" / str(user)).exists()
 

@@ -69,12 +69,14 @@ def start(place: Place, config: dict[str, Any]) -> Supervisor:
     place.make_files(uid)
     if installing:
         place.make_layer(uid)
-    control = limits.control(place.host_name, config["limits"])
+    born = meta.get("born", place.sandbox_id)
+    # one that was a spare keeps its groups when it is started again
+    control = limits.control(Place(place.root, born).host_name, config["limits"])
     if config.get("require_cgroups") and not control.groups:
         raise CannotStart("no control group can be made for it, and they are required")
     groups = [str(folder) for folder in set(control.groups.values())]
     try:
-        place.write_meta(uid=uid, groups=groups, born=meta.get("born", place.sandbox_id))
+        place.write_meta(uid=uid, groups=groups, born=born)
         launched = launch(place, config, uid, control)
     except BaseException:
         control.remove()  # destroyed meanwhile, for example: nobody else knows of them
