@@ -1,8 +1,10 @@
 """The way of a secret: from whoever knows it to the proxy that uses it, whoever comes and goes meanwhile."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -83,6 +85,20 @@ async def test_the_dead_are_passed_over(tmp_path: Path) -> None:
         way.close()
         assert [path.name for path in (tmp_path / FOLDER).iterdir()] == ["wrkr_1.sock"]
     assert way_to_platform(tmp_path, "sesn_a") is None
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_who_comes_as_it_closes_is_hung_up_on(tmp_path: Path, steps: int) -> None:
+    async with desk(tmp_path, Known(), "wrkr_1", SystemClock()):
+        await asyncio.sleep(0.01)  # it waits by now
+        way = way_to_platform(tmp_path, "sesn_a")
+        for _ in range(steps):
+            await asyncio.sleep(0)
+    gc.collect()  # a connection left open is a warning here, and so a failure
+    assert way is not None
+    with way, suppress(ConnectionResetError):
+        way.settimeout(5)
+        assert way.recv(1) == b""
 
 
 @pytest.mark.timeout(60)

@@ -76,11 +76,13 @@ async def desk(root: Path, secrets: Secrets, name: str, clock: Clock) -> AsyncIt
 
 
 async def _accept(listener: socket.socket, secrets: Secrets, clock: Clock) -> None:
-    loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as talking:
         while True:
+            await _somebody_is_there(listener)
             try:
-                connection, _ = await loop.sock_accept(listener)
+                connection, _ = listener.accept()
+            except BlockingIOError:
+                continue  # whoever it was has gone
             except OSError as error:  # no descriptor is free, for example
                 log.warning("nobody can ask for credentials", fault=error.strerror)
                 await clock.sleep(PAUSE_SECONDS)
@@ -88,6 +90,16 @@ async def _accept(listener: socket.socket, secrets: Secrets, clock: Clock) -> No
                 task = talking.create_task(_talk(connection, secrets))
                 # one that is cancelled before it begins has closed nothing
                 task.add_done_callback(partial(_hang_up, connection))
+
+
+async def _somebody_is_there(listener: socket.socket) -> None:
+    """Only waits: what the loop accepts itself is lost, open, when the waiting is cancelled then."""
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(listener, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(listener)
 
 
 def _listener(folder: Path, name: str) -> socket.socket:
