@@ -14,6 +14,7 @@ AgentsteadError
 │   ├── ProviderFault
 │   ├── SandboxFault
 │   ├── McpFault
+│   ├── ConnectorFault
 │   ├── RepositoryFault
 │   └── StoreFault
 ├── Misconfigured      the operator's: the process refuses to start and says what to do
@@ -144,6 +145,15 @@ class McpFault(Fault):
 
     kind: unreachable | auth (both: nothing was called) | refused (it answered with an error) |
     cut | timeout (both: whether it did what it was called for is not known)
+    """
+
+
+class ConnectorFault(Fault):
+    """A connector's call has no result.
+
+    kind: denied | invalid | rate_limited | circuit_open | unreachable | auth (these: nothing was done) |
+    refused (the target answered with an error) | too_large (it did what it was called for, and said
+    more than is taken in) | cut | timeout (both: whether it did it is not known)
     """
 
 

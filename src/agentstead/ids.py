@@ -29,6 +29,7 @@ AUDIT = "audit"
 BLOB = "blob"
 SKILL = "skill"
 SKILL_VERSION = "skver"
+CONNECTOR = "conn"
 
 
 def base62(number: int, width: int) -> str:

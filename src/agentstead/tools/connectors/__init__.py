@@ -1,0 +1,1 @@
+"""Declared tools: APIs, databases and channels that the platform itself serves, as MCP servers."""
