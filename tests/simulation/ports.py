@@ -220,10 +220,10 @@ class GatedServers:
             f"{said(lease)} {server['name']}",
         )
 
-    async def call(self, lease, server, tool, arguments):
+    async def call(self, lease, server, tool, arguments, key):
         return await self.gate(
             "call",
-            lambda: self.servers.call(lease, server, tool, arguments),
+            lambda: self.servers.call(lease, server, tool, arguments, key),
             f"{said(lease)} {server['name']} {tool} {arguments.get('n')}",
             lost=cut_off,
         )

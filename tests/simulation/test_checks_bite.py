@@ -250,9 +250,9 @@ class AlwaysStarted(MemoryLog):
 class CallsTwice(FakeServers):
     """A request goes out again when its answer is slow."""
 
-    async def call(self, lease, server, tool, arguments):
-        await super().call(lease, server, tool, arguments)
-        return await super().call(lease, server, tool, arguments)
+    async def call(self, lease, server, tool, arguments, key):
+        await super().call(lease, server, tool, arguments, key)
+        return await super().call(lease, server, tool, arguments, key)
 
 
 # Bugs of the worker

@@ -8,11 +8,13 @@ name alone, so that it stays the same from turn to turn; agents cannot give it t
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 TOOLSET = "mcp_toolset"
+CONNECTOR = "connector://"
+"""Begins the address of a server that the platform is itself: its tools carry its name already."""
 PREFIX = "mcp__"
 NAME_CHARACTERS_MAX = 64
 MARK_CHARACTERS = 10
@@ -55,19 +57,21 @@ class Offer:
 NO_OFFER = Offer()
 
 
-def offer(tools: Sequence[Mapping[str, Any]], listed: Sequence[ServerTool], others: int) -> Offer:
-    """What a model is offered of the tools that servers list, beside `others` of other kinds."""
+def offer(
+    tools: Sequence[Mapping[str, Any]], listed: Sequence[ServerTool], others: Collection[str]
+) -> Offer:
+    """What a model is offered of the tools that servers list, beside `others` of other kinds, by name."""
     known: dict[str, ServerTool] = {}
     definitions: list[Mapping[str, Any]] = []
     left_out: list[str] = []
     for tool in listed:
-        name = model_name(tool.server, tool.name)
+        name = shown_name(tool, others, known)
         if name in known:  # listed twice, or made to look like another
             continue
         known[name] = tool
         if policy(tools, tool.server, tool.name) is None:
             continue
-        if others + len(definitions) < TOOLS_MAX:
+        if len(others) + len(definitions) < TOOLS_MAX:
             definitions.append(definition(name, tool))
         else:
             left_out.append(name)
@@ -83,6 +87,15 @@ def policy(tools: Sequence[Mapping[str, Any]], server: str, name: str) -> Mappin
             found: Mapping[str, Any] = config["permission_policy"]
             return found if config["enabled"] else None
     return None
+
+
+def shown_name(tool: ServerTool, others: Collection[str], known: Collection[str]) -> str:
+    """The name under which a model sees a tool: that of a connector's stays as it is, where it is free."""
+    own = tool.url.startswith(CONNECTOR) and PLAIN.fullmatch(tool.name)
+    free = tool.name not in others and tool.name not in known
+    if own and free and len(tool.name) <= NAME_CHARACTERS_MAX:
+        return tool.name
+    return model_name(tool.server, tool.name)
 
 
 def model_name(server: str, tool: str) -> str:

@@ -78,7 +78,12 @@ class FakeServers:
             self.open[place(lease, server)] = tuple(self.listing(server))
 
     async def call(
-        self, lease: Lease, server: Mapping[str, Any], tool: str, arguments: Mapping[str, Any]
+        self,
+        lease: Lease,
+        server: Mapping[str, Any],
+        tool: str,
+        arguments: Mapping[str, Any],
+        key: str,  # noqa: ARG002 - the protocol has none
     ) -> Outcome:
         """Do it, and answer in time or not at all."""
         await self.connect(lease, server)

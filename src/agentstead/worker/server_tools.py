@@ -66,7 +66,7 @@ async def find(world: World, lease: Lease, state: State, thread: Thread) -> Foun
             troubles.append(unreachable(thread, server, answer))
         else:
             listed += answer
-    others = len(context.offered_tools(tools, tool_texts(world)))
+    others = [one["name"] for one in context.offered_tools(tools, tool_texts(world))]
     offer = servers.offer(tools, listed, others)
     key = f"tools {thread.id}"
     if offer.left_out and key not in state.told:
@@ -163,11 +163,11 @@ async def outcome_of(world: World, lease: Lease, state: State, call: Call) -> Ou
 async def called(world: World, lease: Lease, server: Server, call: Call) -> Outcome:
     """The server's answer; what may be repeated is, once, when the connection breaks."""
     try:
-        return await world.servers.call(lease, server, call.name, call.input)
+        return await world.servers.call(lease, server, call.name, call.input, call.id)
     except McpFault as fault:
         if fault.kind != "cut" or call.server is None or not call.server.repeatable:
             raise
-        return await world.servers.call(lease, server, call.name, call.input)
+        return await world.servers.call(lease, server, call.name, call.input, call.id)
 
 
 def declared(state: State, call: Call) -> Server | None:

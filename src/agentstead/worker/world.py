@@ -73,9 +73,17 @@ class Servers(Protocol):
         ...
 
     async def call(
-        self, lease: Lease, server: Mapping[str, Any], tool: str, arguments: Mapping[str, Any]
+        self,
+        lease: Lease,
+        server: Mapping[str, Any],
+        tool: str,
+        arguments: Mapping[str, Any],
+        key: str,
     ) -> Outcome:
-        """Call a tool, at most once. Cancelling it tells the server so."""
+        """Call a tool, at most once. Cancelling it tells the server so.
+
+        `key`: the call's id, the same for every attempt.
+        """
         ...
 
     def close(self, lease: Lease) -> None:
@@ -101,6 +109,7 @@ class NoServers:
         server: Mapping[str, Any],
         tool: str,  # noqa: ARG002
         arguments: Mapping[str, Any],  # noqa: ARG002
+        key: str,  # noqa: ARG002
     ) -> Outcome:
         """Nothing is called."""
         await self.connect(lease, server)

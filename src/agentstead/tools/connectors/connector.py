@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from agentstead.clock import Clock
+from agentstead.harness.servers import CONNECTOR
 from agentstead.sandbox.sandbox import Outcome
 from agentstead.tools.connectors.targets import Targets
 from agentstead.tools.tool import Effect
 from agentstead.wire.shape import Shape
 
-SCHEME = "connector://"
+SCHEME = CONNECTOR
 """Begins the address by which agents name a connector of their workspace."""
 OUTPUT_CHARACTERS_MAX = 100_000
 """Of what a model is told of one call."""

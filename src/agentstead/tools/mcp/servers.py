@@ -82,7 +82,12 @@ class McpServers:
         await self.connected(lease, server)
 
     async def call(
-        self, lease: Lease, server: Server, tool: str, arguments: Mapping[str, Any]
+        self,
+        lease: Lease,
+        server: Server,
+        tool: str,
+        arguments: Mapping[str, Any],
+        key: str,  # noqa: ARG002 - the protocol has none
     ) -> Outcome:
         """Call a tool; its result as content blocks."""
         began = self.clock.monotonic()
