@@ -8,8 +8,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
 from agentstead.addresses import PORT_MAX, host_of, networks, opening
@@ -57,6 +57,29 @@ def _openings(texts: list[str]) -> list[str]:
 
 Openings = Annotated[list[str], AfterValidator(_openings)]
 Host = Annotated[str, AfterValidator(host_of)]
+
+
+def _parts(given: object) -> object:
+    return (
+        [one.strip() for one in given.split(",") if one.strip()]
+        if isinstance(given, str)
+        else given
+    )
+
+
+def _hosts(texts: list[str]) -> list[str]:
+    for text in texts:
+        try:
+            networks([text])
+        except ValueError:
+            host_of(text)
+    return texts
+
+
+CommaList = Annotated[list[str], NoDecode, BeforeValidator(_parts)]
+"""Words with commas between them."""
+Hosts = Annotated[CommaList, AfterValidator(_hosts)]
+"""Names, addresses and networks."""
 Address = Annotated[str, AfterValidator(lambda text: str(ip_address(text)))]
 
 
@@ -253,6 +276,13 @@ class Settings(BaseSettings):
     outgoing_private_networks: Networks = []
     """Addresses and networks beyond the public internet that it may connect to, e.g.
     `["127.0.0.0/8", "::1"]` (JSON in the environment)."""
+
+    # connectors
+    connector_private_hosts: Hosts = []
+    """Hosts, addresses and networks beyond the public internet that connectors may go to, e.g.
+    `localhost,10.1.0.0/16`."""
+    connector_sqlite_roots: CommaList = []
+    """Folders below which connectors may open SQLite files."""
 
     mcp_connect_seconds: float = 15.0
     """To connect to a server, and again to list its tools: one that hangs must not hold up a turn."""

@@ -69,17 +69,17 @@ def test_every_name_fits_and_is_the_tools_own(one: Any, other: Any) -> None:
 
 def test_what_is_enabled_is_offered_and_the_rest_is_known() -> None:
     tools = [toolset("docs", {"name": "drop", "enabled": False})]
-    found = offer(tools, [tool("docs", "look"), tool("docs", "drop"), tool("docs", "look")], 3)
+    found = offer(tools, [tool("docs", "look"), tool("docs", "drop"), tool("docs", "look")], "abc")
     assert [one["name"] for one in found.definitions] == ["mcp__docs__look"]
     assert set(found.known) == {"mcp__docs__look", "mcp__docs__drop"}
     closed = [toolset("docs", {"name": "look", "enabled": True}, enabled=False)]
-    again = offer(closed, [tool("docs", "look"), tool("docs", "drop")], 0)
+    again = offer(closed, [tool("docs", "look"), tool("docs", "drop")], ())
     assert [one["name"] for one in again.definitions] == ["mcp__docs__look"]
 
 
 def test_what_is_beyond_a_request_is_left_out() -> None:
     listed = [tool("docs", f"t{number}") for number in range(TOOLS_MAX)]
-    found = offer([toolset("docs")], listed, 3)
+    found = offer([toolset("docs")], listed, "abc")
     assert len(found.definitions) == TOOLS_MAX - 3
     assert found.left_out == ("mcp__docs__t253", "mcp__docs__t254", "mcp__docs__t255")
     assert len(found.known) == TOOLS_MAX

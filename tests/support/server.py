@@ -21,6 +21,7 @@ from agentstead import outgoing, tools
 from agentstead.addresses import networks
 from agentstead.api.mount import create_app
 from agentstead.api.ports import Services
+from agentstead.app.connectors import connectors_of
 from agentstead.app.repositories import checkouts_of, repositories_of
 from agentstead.clock import SystemClock
 from agentstead.ids import WORKER, RandomIds
@@ -30,6 +31,7 @@ from agentstead.providers.provider import ModelRequest, Part
 from agentstead.providers.scripted import Scripted
 from agentstead.providers.scripted.scenario import scenario
 from agentstead.resources import ROUTERS, api_keys
+from agentstead.resources.connectors.stored import StoredConnectors
 from agentstead.resources.vaults.oauth import Oauth
 from agentstead.resources.vaults.tokens import VaultTokens
 from agentstead.resources.vaults.variables import VaultVariables
@@ -43,6 +45,7 @@ from agentstead.store.pool import Database
 from agentstead.store.seal import Seal
 from agentstead.telemetry.metrics import Metrics
 from agentstead.testing.fake_sandbox import FakeSandbox
+from agentstead.tools.connectors.servers import Servers
 from agentstead.tools.mcp.servers import McpServers
 from agentstead.worker.checkpoints import Checkpoints
 from agentstead.worker.checkpoints import Most as CheckpointsMost
@@ -157,7 +160,9 @@ async def serving(
     seal = Seal(KeyRing(Path(keys.name) / KEY_FILE))
     http = outgoing.client(LOOPBACK, timeout_seconds=5)
     oauth = Oauth(database, seal, http, clock, ids)
-    servers = McpServers(config, clock, Metrics(), VaultTokens(oauth, log.redactors.keep))
+    mcp = McpServers(config, clock, Metrics(), VaultTokens(oauth, log.redactors.keep))
+    connectors = connectors_of(config, database, clock)
+    servers = Servers(mcp, connectors, StoredConnectors(oauth, log.redactors.keep))
     await log.start()
     blobs = FolderBlobs(folder / "blobs")
     hands = sandbox or FakeSandbox(clock)
@@ -192,7 +197,7 @@ async def serving(
             hands, database, seal, checkouts_of(config, folder / "checkouts", clock), log
         ),
     )
-    services = Services(database, log, catalogue, config, clock, ids, seal, http, blobs)
+    services = Services(database, log, catalogue, config, clock, ids, seal, http, blobs, connectors)
     try:
         _, key = await api_keys.create(database, "test", clock=clock, ids=ids)
         async with (
@@ -208,7 +213,8 @@ async def serving(
             finally:
                 await running.close()
     finally:
-        await servers.aclose()
+        await mcp.aclose()
+        await connectors.close()
         await http.aclose()
         await files.close()
         await checkpoints.close()

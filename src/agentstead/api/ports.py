@@ -13,6 +13,7 @@ from agentstead.settings import Settings
 from agentstead.store.blobs import Blobs
 from agentstead.store.pool import Database
 from agentstead.store.seal import Seal
+from agentstead.tools.connectors.servers import Connectors
 
 
 class Entry(Protocol):
@@ -53,5 +54,6 @@ class Services:
     http: httpx2.AsyncClient
     """For requests that the platform makes of itself."""
     blobs: Blobs
+    connectors: Connectors
     hands_problems: Callable[[], Sequence[str]] = tuple
     """What keeps sandboxes from running, as far as it is known without starting one."""

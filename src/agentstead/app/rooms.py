@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import httpx2
 
 from agentstead import addresses, outgoing, tools
+from agentstead.app.connectors import connectors_of
 from agentstead.app.counted_log import CountedLog
 from agentstead.app.hands import Hands, desk_of, hands_of, owner_of
 from agentstead.app.repositories import CHECKOUTS, checkouts_of, repositories_of
@@ -16,6 +17,7 @@ from agentstead.clock import Clock, SystemClock
 from agentstead.ids import WORKER, Ids, RandomIds
 from agentstead.log.event_log import EventLog
 from agentstead.providers.catalogue import Catalogue
+from agentstead.resources.connectors.stored import StoredConnectors
 from agentstead.resources.vaults.oauth import Oauth
 from agentstead.resources.vaults.tokens import VaultTokens
 from agentstead.resources.vaults.variables import VaultVariables
@@ -34,6 +36,7 @@ from agentstead.store.blobs import Blobs, FolderBlobs
 from agentstead.store.pool import Database
 from agentstead.store.seal import Seal
 from agentstead.telemetry.metrics import Metrics
+from agentstead.tools.connectors.servers import Connectors, Servers
 from agentstead.tools.mcp.servers import McpServers
 from agentstead.worker.checkpoints import Checkpoints
 from agentstead.worker.checkpoints import Most as CheckpointsMost
@@ -64,7 +67,8 @@ class Rooms:
     metrics: Metrics
     seal: Seal
     http: httpx2.AsyncClient
-    servers: McpServers
+    servers: Servers
+    connectors: Connectors
     variables: VaultVariables
     packages: Packages | None
     checkouts: Checkouts
@@ -130,7 +134,9 @@ async def open_rooms(
     seal = seal_of(settings)
     oauth = Oauth(database, seal, http, clock, ids)
     tokens = VaultTokens(oauth, log.redactors.keep)
-    servers = McpServers(settings, clock, metrics, tokens)
+    connectors = connectors_of(settings, database, clock)
+    mcp = McpServers(settings, clock, metrics, tokens)
+    servers = Servers(mcp, connectors, StoredConnectors(oauth, log.redactors.keep))
     packages = packages_of(settings, sandbox, clock, metrics)
     variables = VaultVariables(database, seal, log.redactors.keep)
     await log.start()
@@ -151,6 +157,7 @@ async def open_rooms(
                 seal,
                 http,
                 servers,
+                connectors,
                 variables,
                 packages,
                 checkouts_of(settings, settings.data_dir / CHECKOUTS, clock),
@@ -159,7 +166,8 @@ async def open_rooms(
         for room in (packages, checkpoints):
             if room is not None:
                 await room.close()
-        await servers.aclose()
+        await mcp.aclose()
+        await connectors.close()
         await http.aclose()
         await files.close()
         await log.close()

@@ -2,6 +2,7 @@
 
 from agentstead.resources import (
     agents,
+    connectors,
     environments,
     files,
     health,
@@ -19,6 +20,7 @@ from agentstead.resources import (
 
 ROUTERS = (
     agents.router,
+    connectors.router,
     environments.router,
     work.router,
     files.router,

@@ -323,7 +323,7 @@ def check_reachable(agent: Mapping[str, Any], config: Mapping[str, Any]) -> None
         return
     for place, server in enumerate(agent["mcp_servers"]):
         host = wire_agent.host(server["url"])
-        if not wire_environment.allows(network["allowed_hosts"], host):
+        if host is not None and not wire_environment.allows(network["allowed_hosts"], host):
             raise Invalid(
                 f'mcp_servers.{place}.url: The environment\'s network does not allow "{host}"; '
                 "list it in allowed_hosts or set allow_mcp_servers."

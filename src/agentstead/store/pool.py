@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg.types.string import ByteaBinaryLoader
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
@@ -21,6 +22,8 @@ from agentstead.errors import StoreFault
 Params = Sequence[Any] | Mapping[str, Any]
 Connection = AsyncConnection[DictRow]
 
+PORT = 5432
+"""Where PostgreSQL listens unless told otherwise."""
 CONNECT_SECONDS = 10.0
 """For a first or a free connection; beyond it the database counts as unavailable."""
 
@@ -109,6 +112,15 @@ class Database:
             await pool.close()
             raise
         return cls(url, pool)
+
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        """Host and port of each server that its URL names; a socket in a folder has none."""
+        given = conninfo_to_dict(self.url)
+        named = (str(given.get(key) or "").split(",") for key in ("host", "hostaddr"))
+        hosts = [host for one in named for host in one if host and not host.startswith("/")]
+        ports = [int(one) for one in str(given.get("port") or PORT).split(",")]
+        return [(host, port) for host in hosts for port in ports]
 
     async def close(self) -> None:
         """Close all connections."""

@@ -4,6 +4,7 @@ Promises: a stored snapshot holds every field of the wire's Agent except those o
 version, times), already resolved; nothing is resolved again when it is read.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -60,7 +61,13 @@ def model_config(model: str | ModelConfig) -> ModelConfig:
     return ModelConfig.model_validate({"id": model}) if isinstance(model, str) else model
 
 
+CONNECTOR = re.compile(r"connector://[a-z][a-z0-9_]{0,31}")
+"""The address of a connector of the agent's workspace."""
+
+
 def _endpoint(url: str) -> str:
+    if CONNECTOR.fullmatch(url):
+        return url
     try:
         parts = urlsplit(url)
         host = parts.hostname
@@ -68,7 +75,7 @@ def _endpoint(url: str) -> str:
     except ValueError:
         raise ValueError("Not a valid URL") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise ValueError("Must be an http or https URL")
+        raise ValueError("Must be an http or https URL, or connector:// with a connector's name")
     if parts.username or parts.password:
         raise ValueError("Credentials do not belong into the URL; use a vault")
     return url
@@ -164,9 +171,9 @@ def servers(given: Sequence[McpServer] | None) -> list[dict[str, Any]]:
     return [{"type": "url", "name": one.name, "url": one.url} for one in given or ()]
 
 
-def host(url: str) -> str:
-    """The host of a server's URL."""
-    return (urlsplit(url).hostname or "").lower()
+def host(url: str) -> str | None:
+    """The host of a server's URL; None: a connector, which no sandbox's network has to do with."""
+    return None if CONNECTOR.fullmatch(url) else (urlsplit(url).hostname or "").lower()
 
 
 def tools(given: Sequence[Any] | None) -> list[dict[str, Any]]:

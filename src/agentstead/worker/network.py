@@ -30,7 +30,7 @@ def network_for(state: State, *, credentials: bool = False) -> Network:
     if config["allow_mcp_servers"]:
         agents = [state.agent, *(thread.agent for thread in state.threads.values())]
         servers = [server for agent in agents for server in agent.get("mcp_servers") or ()]
-        hosts += [wire_agent.host(server["url"]) for server in servers]
+        hosts += [host for one in servers if (host := wire_agent.host(one["url"])) is not None]
     return Network(
         "limited",
         tuple(dict.fromkeys(hosts)),

@@ -197,9 +197,7 @@ def changed(call: Call, row: Row, body: ConnectorUpdate) -> dict[str, Any]:
     return values
 
 
-def settled(
-    call: Call, connector_id: str, config: Shape, row: Row | None = None
-) -> dict[str, Any]:
+def settled(call: Call, connector_id: str, config: Shape, row: Row | None = None) -> dict[str, Any]:
     """Settings and secrets as stored; secrets that are as before keep the seal they have."""
     kind = KINDS[config.type]  # type: ignore[attr-defined]  # every shape of a kind has one
     shown, secrets = kind.divided(config.as_sent(), call.services.connectors.means)
@@ -214,7 +212,9 @@ def resolved(kind: str, given: Mapping[str, bool]) -> dict[str, bool]:
     names = [effect.value for effect in KINDS[kind].effects]
     for name in given:
         if name not in names:
-            raise Invalid(f"permissions.{name}: There is no such permission; there are {', '.join(names)}.")
+            raise Invalid(
+                f"permissions.{name}: There is no such permission; there are {', '.join(names)}."
+            )
     return {name: given.get(name, False) for name in names}
 
 

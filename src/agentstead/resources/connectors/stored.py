@@ -82,9 +82,7 @@ class StoredConnectors:
 
 async def opened_for(services: Services, row: Row) -> Declared:
     """A connector that is called without a session. ConnectorFault."""
-    oauth = Oauth(
-        services.database, services.seal, services.http, services.clock, services.ids
-    )
+    oauth = Oauth(services.database, services.seal, services.http, services.clock, services.ids)
     return await whole(oauth, declared(services.seal, row))
 
 

@@ -113,9 +113,7 @@ class ApiConfig(Shape):
     endpoint: Annotated[Text, StringConstraints(max_length=2048), AfterValidator(_endpoint)]
     auth: Auth | None = None
     headers: (
-        Annotated[
-            dict[HeaderName, HeaderValue], Field(max_length=32), AfterValidator(_headers)
-        ]
+        Annotated[dict[HeaderName, HeaderValue], Field(max_length=32), AfterValidator(_headers)]
         | None
     ) = None
     openapi: dict[str, Any] | None = None
@@ -194,7 +192,11 @@ class ApiConnector:
         for one in (params, body):
             no_override(one)
         request = Request(
-            operation.method, below(self.endpoint, operation.path(call.input)), headers, params, body
+            operation.method,
+            below(self.endpoint, operation.path(call.input)),
+            headers,
+            params,
+            body,
         )
         return shown(await self.http.done(request))
 
@@ -213,14 +215,14 @@ class ApiConnector:
         headers = {"accept": "application/json, text/*;q=0.9, */*;q=0.1"}
         headers |= {name.lower(): value for name, value in (config.get("headers") or {}).items()}
         auth = config.get("auth") or {}
-        match auth.get("type"):
-            case "bearer" | "vault":
-                headers["authorization"] = f"Bearer {secrets['token']}"
-            case "header":
-                headers[auth["name"].lower()] = secrets["value"]
-            case "basic":
-                pair = f"{auth['username']}:{secrets['password']}".encode()
-                headers["authorization"] = f"Basic {b64encode(pair).decode()}"
+        kind = auth.get("type")
+        if kind in ("bearer", "vault"):
+            headers["authorization"] = f"Bearer {secrets['token']}"
+        elif kind == "header":
+            headers[auth["name"].lower()] = secrets["value"]
+        elif kind == "basic":
+            pair = f"{auth['username']}:{secrets['password']}".encode()
+            headers["authorization"] = f"Basic {b64encode(pair).decode()}"
         return headers
 
 
@@ -239,7 +241,9 @@ def no_override(given: Any) -> None:
     if isinstance(given, Mapping):
         for name in given:
             if str(name).lower() in OVERRIDES:
-                raise ConnectorFault(f"{name} is not allowed: a tool has one method.", kind="denied")
+                raise ConnectorFault(
+                    f"{name} is not allowed: a tool has one method.", kind="denied"
+                )
 
 
 def shown(answer: Answer) -> Outcome:
@@ -252,7 +256,7 @@ def shown(answer: Answer) -> Outcome:
         )
     if len(text) > OUTPUT_CHARACTERS_MAX:
         left = len(text) - OUTPUT_CHARACTERS_MAX
-        text = f"{text[:OUTPUT_CHARACTERS_MAX]}\n[{left} more characters are left out; ask for less]"
+        text = (
+            f"{text[:OUTPUT_CHARACTERS_MAX]}\n[{left} more characters are left out; ask for less]"
+        )
     return Outcome.text(text or f"HTTP status {answer.status}.")
-
-

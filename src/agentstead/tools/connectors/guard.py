@@ -23,7 +23,6 @@ from agentstead.tools.connectors.connector import (
     ConnectorCall,
     ConnectorTool,
     Declared,
-    Rate,
 )
 from agentstead.tools.connectors.rate import Rates
 from agentstead.tools.tool import Effect, given
@@ -174,5 +173,7 @@ def told(fault: ConnectorFault, tool: ConnectorTool | None) -> str:
     unknown = UNKNOWN if tool is not None and not tool.repeatable else NO_ANSWER
     message = f"{WORDS.get(fault.kind, unknown)}: {fault.message}"
     if fault.kind not in WORDS and unknown == UNKNOWN:
-        message += " It has not been called again; look at what it may have changed before you repeat it."
+        message += (
+            " It has not been called again; look at what it may have changed before you repeat it."
+        )
     return message

@@ -51,7 +51,9 @@ class Answer:
     def text(self) -> str | None:
         """The body, where it is text."""
         kind = self.content_type.partition(";")[0].strip().lower()
-        if self.body and not (kind.startswith(TEXT) or kind.endswith(("+json", "+xml")) or not kind):
+        if self.body and not (
+            kind.startswith(TEXT) or kind.endswith(("+json", "+xml")) or not kind
+        ):
             return None
         return self.body.decode("utf-8", "replace")
 
@@ -120,7 +122,9 @@ async def _read(response: httpx2.Response) -> Answer:
             )
     headers = response.headers
     answer = Answer(response.status_code, headers.get("content-type", ""), bytes(body))
-    return Refused(*_parts(answer), headers.get("retry-after", "")) if answer.status >= 400 else answer
+    return (
+        Refused(*_parts(answer), headers.get("retry-after", "")) if answer.status >= 400 else answer
+    )
 
 
 @dataclass(frozen=True, slots=True)

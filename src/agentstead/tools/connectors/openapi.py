@@ -26,18 +26,20 @@ def operations(name: str, document: Mapping[str, Any]) -> Sequence[Operation]:
     found: dict[str, Operation] = {}
     for one in _each(name, document, paths):
         if one.name in found:
-            raise Invalid(f"{FIELD}: Two operations would be called {one.name}; give them operationIds.")
+            raise Invalid(
+                f"{FIELD}: Two operations would be called {one.name}; give them operationIds."
+            )
         found[one.name] = one
         if len(found) > OPERATIONS_MAX:
-            raise Invalid(f"{FIELD}: More than {OPERATIONS_MAX} operations; leave out what is not needed.")
+            raise Invalid(
+                f"{FIELD}: More than {OPERATIONS_MAX} operations; leave out what is not needed."
+            )
     if not found:
         raise Invalid(f"{FIELD}.paths: There is no operation in them.")
     return tuple(found.values())
 
 
-def _each(
-    name: str, document: Mapping[str, Any], paths: Mapping[str, Any]
-) -> Iterator[Operation]:
+def _each(name: str, document: Mapping[str, Any], paths: Mapping[str, Any]) -> Iterator[Operation]:
     for path, item in paths.items():
         if not isinstance(item, Mapping) or not str(path).startswith("/"):
             raise Invalid(f'{FIELD}.paths: "{path}" must begin with / and hold an object.')
@@ -99,13 +101,13 @@ def _ours(header: str) -> bool:
     return header.lower() in NOT_TO_SET | SET_BY_US
 
 
-def _template(
-    where: str, path: str, parameters: Mapping[str, Any]
-) -> Iterator[tuple[str, bool]]:
+def _template(where: str, path: str, parameters: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
     for segment in path.strip("/").split("/") if path.strip("/") else ():
         whole = TEMPLATE.fullmatch(segment)
         if whole is None and TEMPLATE.search(segment):
-            raise Invalid(f'{where}: "{segment}" mixes text and a parameter, which is not supported.')
+            raise Invalid(
+                f'{where}: "{segment}" mixes text and a parameter, which is not supported.'
+            )
         if whole is not None and whole[1] not in parameters:
             raise Invalid(f'{where}: The path names "{whole[1]}", which is no path parameter.')
         yield (whole[1], True) if whole else (segment, False)

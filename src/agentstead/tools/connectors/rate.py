@@ -82,9 +82,7 @@ class SharedRates:
         if delay > 0:
             await self.clock.sleep(delay)
 
-    async def _more(
-        self, workspace_id: str, key: str, rate: Rate, waiting: int
-    ) -> list[float]:
+    async def _more(self, workspace_id: str, key: str, rate: Rate, waiting: int) -> list[float]:
         """Take as many as wait, and the times at which they may go."""
         gap = rate.per_seconds / rate.requests
         burst = max(1, rate.requests // 2)

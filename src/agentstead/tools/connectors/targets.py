@@ -6,7 +6,8 @@ files are refused whatever is listed; what was checked is what is connected to.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
@@ -28,24 +29,28 @@ class Targets:
     sqlite_roots: Sequence[Path] = ()
     own_files: Sequence[Path] = ()
     """Folders of the platform."""
-    own_addresses: frozenset[tuple[str, int]] = field(default_factory=frozenset)
-    """(address, port) of the platform's own database and API, wherever they listen."""
+    own_places: Sequence[tuple[str, int]] = ()
+    """Host and port of the platform's own database, where it has one on a network."""
 
     @classmethod
     def listed(
-        cls, hosts: Sequence[str], roots: Sequence[str] = (), own_files: Sequence[Path] = ()
+        cls,
+        hosts: Sequence[str],
+        roots: Sequence[str] = (),
+        own_files: Sequence[Path] = (),
+        own_places: Sequence[tuple[str, int]] = (),
     ) -> "Targets":
         """As an operator lists them; ValueError names what is neither a host nor a network."""
-        found, names = [], set()
+        found: list[addresses.Network] = []
+        names: set[str] = set()
         for host in hosts:
             try:
                 found += addresses.networks([host])
             except ValueError:
                 names.add(addresses.host_of(host))
         folders = [Path(root).resolve() for root in roots]
-        return cls(
-            tuple(found), frozenset(names), folders, [one.resolve() for one in own_files]
-        )
+        own = [one.resolve() for one in own_files]
+        return cls(tuple(found), frozenset(names), folders, own, own_places)
 
     def allowed(self, host: str) -> Sequence[addresses.Network]:
         """What the addresses of a host may be beyond the public internet."""
@@ -59,7 +64,11 @@ class Targets:
             raise ConnectorFault(
                 f"{host} cannot be resolved: {error.strerror or error}.", kind="unreachable"
             ) from None
-        refusals = {one: self.refusal(one, port, self.allowed(host)) for one in found}
+        own, allowed = await self._own(port), self.allowed(host)
+        refusals = {
+            one: "the platform's own" if one in own else addresses.refusal(one, allowed)
+            for one in found
+        }
         usable = [one for one, reason in refusals.items() if reason is None]
         if not usable:
             where = ", ".join(f"{one} ({reason})" for one, reason in refusals.items())
@@ -70,13 +79,14 @@ class Targets:
             )
         return usable
 
-    def refusal(
-        self, address: str, port: int, allowed: Sequence[addresses.Network]
-    ) -> str | None:
-        """Why an address is not connected to; None: it may be."""
-        if (address, port) in self.own_addresses:
-            return "the platform's own"
-        return addresses.refusal(address, allowed)
+    async def _own(self, port: int) -> set[str]:
+        """The addresses at which the platform's own database answers on this port."""
+        found: set[str] = set()
+        for host, own_port in self.own_places:
+            if own_port == port:
+                with suppress(OSError):
+                    found |= set(await outgoing.resolved(host, port))
+        return found
 
     def file(self, path: str) -> Path:
         """A database file that may be opened. ConnectorFault says which setting lists the folders."""
