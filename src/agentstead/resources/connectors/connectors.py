@@ -31,7 +31,7 @@ TIMEOUT_SECONDS, TIMEOUT_SECONDS_MAX = 30.0, 600.0
 RETRIES, RETRIES_MAX = 2, 10
 
 ConnectorName = Annotated[
-    str, StringConstraints(max_length=32, pattern=r"^[a-z]([a-z0-9]|_(?=[a-z0-9]))*$")
+    str, StringConstraints(max_length=32, pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$")
 ]
 Permissions = dict[str, bool]
 
