@@ -14,7 +14,9 @@ from tests.support.server import Running, serving
 SCRIPT = {
     "scripts": [
         script("look up", {"tools": [{"name": "customers_get", "input": {"id": "1"}}]}),
-        script("write", {"tools": [{"name": "customers_create", "input": {"body": {"name": "Eve"}}}]}),
+        script(
+            "write", {"tools": [{"name": "customers_create", "input": {"body": {"name": "Eve"}}}]}
+        ),
         script("wrong", uses("customers_get")),
         script("delete", {"tools": [{"name": "customers_delete", "input": {"id": "1"}}]}),
     ],

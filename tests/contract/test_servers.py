@@ -80,9 +80,9 @@ async def test_tools_are_listed_with_what_is_needed_to_call_them(scene: Scene) -
 
 async def test_a_call_is_made_once_and_answered(scene: Scene) -> None:
     await scene.port.connect(LEASE, scene.up)
-    outcome = await scene.port.call(LEASE, scene.up, "add", {"a": 1, "b": 2})
+    outcome = await scene.port.call(LEASE, scene.up, "add", {"a": 1, "b": 2}, "call_1")
     assert (outcome.content, outcome.is_error) == (({"type": "text", "text": "3"},), False)
-    assert (await scene.port.call(LEASE, scene.up, "fail", {})).is_error
+    assert (await scene.port.call(LEASE, scene.up, "fail", {}, "call_1")).is_error
     assert (scene.calls("add"), scene.calls("fail")) == (1, 1)
 
 
@@ -90,7 +90,7 @@ async def test_who_is_not_there_is_unreachable(scene: Scene) -> None:
     for work in (
         scene.port.tools(LEASE, scene.down),
         scene.port.connect(LEASE, scene.down),
-        scene.port.call(LEASE, scene.down, "add", {}),
+        scene.port.call(LEASE, scene.down, "add", {}, "call_1"),
     ):
         with pytest.raises(McpFault) as found:
             await work
@@ -99,17 +99,17 @@ async def test_who_is_not_there_is_unreachable(scene: Scene) -> None:
 
 async def test_no_answer_in_time_is_a_fault_of_its_own(scene: Scene) -> None:
     with pytest.raises(McpFault) as found:
-        await scene.port.call(LEASE, scene.up, "slow", {})
+        await scene.port.call(LEASE, scene.up, "slow", {}, "call_1")
     assert found.value.kind == "timeout"
     assert scene.calls("slow") == 1
 
 
 async def test_a_call_can_be_cancelled_and_others_go_on(scene: Scene) -> None:
     await scene.port.connect(LEASE, scene.up)
-    slow = asyncio.ensure_future(scene.port.call(LEASE, scene.up, "slow", {}))
+    slow = asyncio.ensure_future(scene.port.call(LEASE, scene.up, "slow", {}, "call_1"))
     await asyncio.sleep(0.05)
     slow.cancel()
-    outcome = await scene.port.call(LEASE, scene.up, "add", {"a": 1, "b": 2})
+    outcome = await scene.port.call(LEASE, scene.up, "add", {"a": 1, "b": 2}, "call_1")
     assert outcome.content[0]["text"] == "3"
     with pytest.raises(asyncio.CancelledError):
         await slow

@@ -73,6 +73,33 @@ CREATE TABLE public.checkpoints (
     created_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE public.connector_rates (
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    key text NOT NULL COLLATE pg_catalog."C",
+    free_at timestamp with time zone NOT NULL
+)
+WITH (fillfactor='50');
+
+CREATE TABLE public.connectors (
+    id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL COLLATE pg_catalog."C",
+    version integer DEFAULT 1 NOT NULL,
+    kind text NOT NULL COLLATE pg_catalog."C",
+    description text,
+    config json NOT NULL,
+    sealed json NOT NULL,
+    permissions json NOT NULL,
+    rate_limit json,
+    session_rate_limit json,
+    timeout_seconds double precision NOT NULL,
+    retries_max integer NOT NULL,
+    metadata json NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    archived_at timestamp with time zone
+);
+
 CREATE TABLE public.environment_keys (
     id text NOT NULL COLLATE pg_catalog."C",
     workspace_id text NOT NULL COLLATE pg_catalog."C",
@@ -401,6 +428,12 @@ ALTER TABLE ONLY public.call_starts
 ALTER TABLE ONLY public.checkpoints
     ADD CONSTRAINT checkpoints_pkey PRIMARY KEY (session_id, number);
 
+ALTER TABLE ONLY public.connector_rates
+    ADD CONSTRAINT connector_rates_pkey PRIMARY KEY (workspace_id, key);
+
+ALTER TABLE ONLY public.connectors
+    ADD CONSTRAINT connectors_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.environment_keys
     ADD CONSTRAINT environment_keys_hash_key UNIQUE (hash);
 
@@ -494,6 +527,10 @@ CREATE INDEX call_starts_session ON public.call_starts USING btree (session_id);
 
 CREATE INDEX checkpoints_blob ON public.checkpoints USING btree (blob_id);
 
+CREATE INDEX connectors_list ON public.connectors USING btree (workspace_id, created_at, id);
+
+CREATE UNIQUE INDEX connectors_name ON public.connectors USING btree (workspace_id, name) WHERE (archived_at IS NULL);
+
 CREATE INDEX environment_keys_environment ON public.environment_keys USING btree (environment_id, created_at, id);
 
 CREATE INDEX environments_page ON public.environments USING btree (workspace_id, created_at, id);
@@ -569,6 +606,12 @@ ALTER TABLE ONLY public.checkpoints
 
 ALTER TABLE ONLY public.checkpoints
     ADD CONSTRAINT checkpoints_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.connector_rates
+    ADD CONSTRAINT connector_rates_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.connectors
+    ADD CONSTRAINT connectors_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
 
 ALTER TABLE ONLY public.environment_keys
     ADD CONSTRAINT environment_keys_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);

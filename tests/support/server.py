@@ -21,7 +21,7 @@ from agentstead import outgoing, tools
 from agentstead.addresses import networks
 from agentstead.api.mount import create_app
 from agentstead.api.ports import Services
-from agentstead.app.connectors import connectors_of
+from agentstead.app.connectors import servers_of
 from agentstead.app.repositories import checkouts_of, repositories_of
 from agentstead.clock import SystemClock
 from agentstead.ids import WORKER, RandomIds
@@ -31,9 +31,7 @@ from agentstead.providers.provider import ModelRequest, Part
 from agentstead.providers.scripted import Scripted
 from agentstead.providers.scripted.scenario import scenario
 from agentstead.resources import ROUTERS, api_keys
-from agentstead.resources.connectors.stored import StoredConnectors
 from agentstead.resources.vaults.oauth import Oauth
-from agentstead.resources.vaults.tokens import VaultTokens
 from agentstead.resources.vaults.variables import VaultVariables
 from agentstead.sandbox.bubblewrap import Bubblewrap
 from agentstead.sandbox.desk import Secrets, desk
@@ -45,8 +43,6 @@ from agentstead.store.pool import Database
 from agentstead.store.seal import Seal
 from agentstead.telemetry.metrics import Metrics
 from agentstead.testing.fake_sandbox import FakeSandbox
-from agentstead.tools.connectors.servers import Servers
-from agentstead.tools.mcp.servers import McpServers
 from agentstead.worker.checkpoints import Checkpoints
 from agentstead.worker.checkpoints import Most as CheckpointsMost
 from agentstead.worker.files import StoredFiles
@@ -160,9 +156,7 @@ async def serving(
     seal = Seal(KeyRing(Path(keys.name) / KEY_FILE))
     http = outgoing.client(LOOPBACK, timeout_seconds=5)
     oauth = Oauth(database, seal, http, clock, ids)
-    mcp = McpServers(config, clock, Metrics(), VaultTokens(oauth, log.redactors.keep))
-    connectors = connectors_of(config, database, clock)
-    servers = Servers(mcp, connectors, StoredConnectors(oauth, log.redactors.keep))
+    servers = servers_of(config, oauth, Metrics(), log.redactors.keep)
     await log.start()
     blobs = FolderBlobs(folder / "blobs")
     hands = sandbox or FakeSandbox(clock)
@@ -197,7 +191,9 @@ async def serving(
             hands, database, seal, checkouts_of(config, folder / "checkouts", clock), log
         ),
     )
-    services = Services(database, log, catalogue, config, clock, ids, seal, http, blobs, connectors)
+    services = Services(
+        database, log, catalogue, config, clock, ids, seal, http, blobs, servers.connectors
+    )
     try:
         _, key = await api_keys.create(database, "test", clock=clock, ids=ids)
         async with (
@@ -213,8 +209,7 @@ async def serving(
             finally:
                 await running.close()
     finally:
-        await mcp.aclose()
-        await connectors.close()
+        await servers.aclose()
         await http.aclose()
         await files.close()
         await checkpoints.close()

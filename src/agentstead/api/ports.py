@@ -13,7 +13,7 @@ from agentstead.settings import Settings
 from agentstead.store.blobs import Blobs
 from agentstead.store.pool import Database
 from agentstead.store.seal import Seal
-from agentstead.tools.connectors.servers import Connectors
+from agentstead.tools.connectors.opened import Connectors
 
 
 class Entry(Protocol):

@@ -1,12 +1,29 @@
-"""Where connectors of this process may go, and what they share."""
+"""The servers of tools that a process calls, and where its connectors may go."""
+
+from collections.abc import Callable
 
 from agentstead.clock import Clock
+from agentstead.resources.connectors.stored import StoredConnectors
+from agentstead.resources.vaults.oauth import Oauth
+from agentstead.resources.vaults.tokens import VaultTokens
 from agentstead.settings import Settings
 from agentstead.store.pool import Database
+from agentstead.telemetry.metrics import Metrics
 from agentstead.tools.connectors.connector import Means
+from agentstead.tools.connectors.opened import Connectors
 from agentstead.tools.connectors.rate import SharedRates
-from agentstead.tools.connectors.servers import Connectors
 from agentstead.tools.connectors.targets import Targets
+from agentstead.tools.mcp.servers import McpServers
+from agentstead.worker.servers import Servers
+
+
+def servers_of(
+    settings: Settings, oauth: Oauth, metrics: Metrics, mask: Callable[[str, str], None]
+) -> Servers:
+    """MCP servers and connectors; `mask` takes a session's id and every secret that is used for it."""
+    mcp = McpServers(settings, oauth.clock, metrics, VaultTokens(oauth, mask))
+    connectors = connectors_of(settings, oauth.database, oauth.clock)
+    return Servers(mcp, connectors, StoredConnectors(oauth, mask))
 
 
 def connectors_of(settings: Settings, database: Database, clock: Clock) -> Connectors:

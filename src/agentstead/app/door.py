@@ -43,7 +43,7 @@ async def open_door(rooms: Rooms, listener: socket.socket) -> AsyncIterator["asy
         seal=rooms.seal,
         http=rooms.http,
         blobs=rooms.blobs,
-        connectors=rooms.connectors,
+        connectors=rooms.servers.connectors,
         hands_problems=lambda: rooms.sandbox.problems,
     )
     api = create_app((*ROUTERS, metrics_router(rooms.metrics)), services)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import httpx2
 
 from agentstead import addresses, outgoing, tools
-from agentstead.app.connectors import connectors_of
+from agentstead.app.connectors import servers_of
 from agentstead.app.counted_log import CountedLog
 from agentstead.app.hands import Hands, desk_of, hands_of, owner_of
 from agentstead.app.repositories import CHECKOUTS, checkouts_of, repositories_of
@@ -17,9 +17,7 @@ from agentstead.clock import Clock, SystemClock
 from agentstead.ids import WORKER, Ids, RandomIds
 from agentstead.log.event_log import EventLog
 from agentstead.providers.catalogue import Catalogue
-from agentstead.resources.connectors.stored import StoredConnectors
 from agentstead.resources.vaults.oauth import Oauth
-from agentstead.resources.vaults.tokens import VaultTokens
 from agentstead.resources.vaults.variables import VaultVariables
 from agentstead.sandbox.bubblewrap import Bubblewrap
 from agentstead.sandbox.checkouts import Checkouts
@@ -36,12 +34,11 @@ from agentstead.store.blobs import Blobs, FolderBlobs
 from agentstead.store.pool import Database
 from agentstead.store.seal import Seal
 from agentstead.telemetry.metrics import Metrics
-from agentstead.tools.connectors.servers import Connectors, Servers
-from agentstead.tools.mcp.servers import McpServers
 from agentstead.worker.checkpoints import Checkpoints
 from agentstead.worker.checkpoints import Most as CheckpointsMost
 from agentstead.worker.files import StoredFiles
 from agentstead.worker.handing_over import HandingOver, Most
+from agentstead.worker.servers import Servers
 from agentstead.worker.skills import StoredSkills
 from agentstead.worker.world import NO_CHECKPOINTS, NO_VARIABLES, Pace, World
 
@@ -68,7 +65,6 @@ class Rooms:
     seal: Seal
     http: httpx2.AsyncClient
     servers: Servers
-    connectors: Connectors
     variables: VaultVariables
     packages: Packages | None
     checkouts: Checkouts
@@ -133,10 +129,7 @@ async def open_rooms(
     http = outgoing_client(settings)
     seal = seal_of(settings)
     oauth = Oauth(database, seal, http, clock, ids)
-    tokens = VaultTokens(oauth, log.redactors.keep)
-    connectors = connectors_of(settings, database, clock)
-    mcp = McpServers(settings, clock, metrics, tokens)
-    servers = Servers(mcp, connectors, StoredConnectors(oauth, log.redactors.keep))
+    servers = servers_of(settings, oauth, metrics, log.redactors.keep)
     packages = packages_of(settings, sandbox, clock, metrics)
     variables = VaultVariables(database, seal, log.redactors.keep)
     await log.start()
@@ -157,7 +150,6 @@ async def open_rooms(
                 seal,
                 http,
                 servers,
-                connectors,
                 variables,
                 packages,
                 checkouts_of(settings, settings.data_dir / CHECKOUTS, clock),
@@ -166,8 +158,7 @@ async def open_rooms(
         for room in (packages, checkpoints):
             if room is not None:
                 await room.close()
-        await mcp.aclose()
-        await connectors.close()
+        await servers.aclose()
         await http.aclose()
         await files.close()
         await log.close()

@@ -12,9 +12,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+Json = Mapping[str, Any]
 TOOLSET = "mcp_toolset"
-CONNECTOR = "connector://"
-"""Begins the address of a server that the platform is itself: its tools carry its name already."""
+CONNECTOR = "connector://"  # its tools carry its name already, and fit
 PREFIX = "mcp__"
 NAME_CHARACTERS_MAX = 64
 MARK_CHARACTERS = 10
@@ -57,9 +57,7 @@ class Offer:
 NO_OFFER = Offer()
 
 
-def offer(
-    tools: Sequence[Mapping[str, Any]], listed: Sequence[ServerTool], others: Collection[str]
-) -> Offer:
+def offer(tools: Sequence[Json], listed: Sequence[ServerTool], others: Collection[str]) -> Offer:
     """What a model is offered of the tools that servers list, beside `others` of other kinds, by name."""
     known: dict[str, ServerTool] = {}
     definitions: list[Mapping[str, Any]] = []
@@ -84,18 +82,14 @@ def policy(tools: Sequence[Mapping[str, Any]], server: str, name: str) -> Mappin
         if toolset["type"] == TOOLSET and toolset["mcp_server_name"] == server:
             default = toolset["default_config"]
             config = next((one for one in toolset["configs"] if one["name"] == name), default)
-            found: Mapping[str, Any] = config["permission_policy"]
-            return found if config["enabled"] else None
+            return config["permission_policy"] if config["enabled"] else None
     return None
 
 
 def shown_name(tool: ServerTool, others: Collection[str], known: Collection[str]) -> str:
-    """The name under which a model sees a tool: that of a connector's stays as it is, where it is free."""
-    own = tool.url.startswith(CONNECTOR) and PLAIN.fullmatch(tool.name)
-    free = tool.name not in others and tool.name not in known
-    if own and free and len(tool.name) <= NAME_CHARACTERS_MAX:
-        return tool.name
-    return model_name(tool.server, tool.name)
+    """The name under which a model sees a tool: a connector's own, where it is free."""
+    own = tool.url.startswith(CONNECTOR) and tool.name not in others and tool.name not in known
+    return tool.name if own else model_name(tool.server, tool.name)
 
 
 def model_name(server: str, tool: str) -> str:
@@ -120,7 +114,7 @@ def cleaned(name: str) -> str:
 def definition(name: str, tool: ServerTool) -> Mapping[str, Any]:
     """The tool as a request holds it; an input schema that providers refuse goes into the words."""
     words = tool.description.strip() or f"{tool.name} of the server {tool.server}."
-    schema: Mapping[str, Any] = tool.input_schema
+    schema: Json = tool.input_schema
     if not acceptable(schema):
         said = json.dumps(schema)
         words = f"{words[:DESCRIPTION_CHARACTERS_MAX]}\n\nIts input, as a JSON Schema: {said}"
@@ -132,7 +126,7 @@ def definition(name: str, tool: ServerTool) -> Mapping[str, Any]:
     }
 
 
-def acceptable(schema: Mapping[str, Any]) -> bool:
+def acceptable(schema: Json) -> bool:
     """Whether providers take this as the input schema of a tool."""
     properties = schema.get("properties", {})
     return (

@@ -59,7 +59,7 @@ async def test_every_transport(place: Place, options: Mapping[str, Any]) -> None
         asked = mcp.requests["POST"]
         assert len(await place.servers.tools(LEASE, at(mcp))) == len(tools)
         assert mcp.requests["POST"] == asked  # asked once
-        outcome = await place.servers.call(LEASE, at(mcp), "add", {"a": 1, "b": 2})
+        outcome = await place.servers.call(LEASE, at(mcp), "add", {"a": 1, "b": 2}, "call_1")
         assert outcome.content[0]["text"] == "3"
         assert mcp.calls == {"add": 1}
         place.servers.close(LEASE)
@@ -77,7 +77,7 @@ async def test_leases_have_connections_of_their_own_and_take_leave(place: Place)
         place.servers.close(LEASE)
         await asyncio.gather(*place.servers.closing)
         assert mcp.requests["DELETE"] == 1
-        await place.servers.call(other, at(mcp), "add", {"a": 1, "b": 2})
+        await place.servers.call(other, at(mcp), "add", {"a": 1, "b": 2}, "call_1")
         place.servers.close(other)
         assert place.servers.opening == {}
         await place.servers.aclose()
@@ -88,11 +88,13 @@ async def test_leases_have_connections_of_their_own_and_take_leave(place: Place)
 async def test_a_list_that_changes_is_asked_for_again(place: Place, options: Any) -> None:
     async with mcp_serving(**options) as mcp:
         before = await place.servers.tools(LEASE, at(mcp))
-        await place.servers.call(LEASE, at(mcp), "grow", {})
+        await place.servers.call(LEASE, at(mcp), "grow", {}, "call_1")
         async with asyncio.timeout(10):
             while len(await place.servers.tools(LEASE, at(mcp))) == len(before):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
-        assert (await place.servers.call(LEASE, at(mcp), "grown", {})).content[0]["text"] == "grown"
+        assert (await place.servers.call(LEASE, at(mcp), "grown", {}, "call_1")).content[0][
+            "text"
+        ] == "grown"
         await place.servers.aclose()
 
 
@@ -151,12 +153,14 @@ async def test_a_refused_credential_is_renewed_also_in_the_middle() -> None:
         await place.servers.connect(LEASE, at(mcp))
         assert tokens.refused == [{"authorization": "Bearer stale"}]
         mcp.token = "newer"
-        outcome = await place.servers.call(LEASE, at(mcp), "add", {"a": 1, "b": 2})
+        outcome = await place.servers.call(LEASE, at(mcp), "add", {"a": 1, "b": 2}, "call_1")
         assert outcome.content[0]["text"] == "3"
         assert mcp.calls == {"add": 1}
         mcp.token = "another"
         tokens.tokens.append("newer")
-        fault = await place.fault(place.servers.call(LEASE, at(mcp), "add", {"a": 1, "b": 2}))
+        fault = await place.fault(
+            place.servers.call(LEASE, at(mcp), "add", {"a": 1, "b": 2}, "call_1")
+        )
         assert fault.kind == "auth"
         assert "newer" not in fault.message
         await place.servers.aclose()
@@ -169,7 +173,9 @@ async def test_what_a_status_says_of_a_call(place: Place, status: int, kind: str
     async with mcp_serving() as mcp:
         await place.servers.connect(LEASE, at(mcp))
         mcp.status = status
-        fault = await place.fault(place.servers.call(LEASE, at(mcp), "add", {"a": 1, "b": 2}))
+        fault = await place.fault(
+            place.servers.call(LEASE, at(mcp), "add", {"a": 1, "b": 2}, "call_1")
+        )
         assert fault.kind == kind
         await place.servers.aclose()
 
@@ -179,7 +185,7 @@ async def test_a_session_that_the_server_forgot_is_begun_anew(place: Place) -> N
         await place.servers.connect(LEASE, at(mcp))
         port = int(mcp.url.split(":")[2].split("/")[0])
     async with mcp_serving(old=True, port=port) as mcp:
-        outcome = await place.servers.call(LEASE, at(mcp), "add", {"a": 1, "b": 2})
+        outcome = await place.servers.call(LEASE, at(mcp), "add", {"a": 1, "b": 2}, "call_1")
         assert outcome.content[0]["text"] == "3"
         assert mcp.calls == {"add": 1}
         await place.servers.aclose()
@@ -189,23 +195,26 @@ async def test_a_session_that_the_server_forgot_is_begun_anew(place: Place) -> N
 async def test_a_call_whose_server_dies_has_no_known_outcome(place: Place, options: Any) -> None:
     async with mcp_serving(**options) as mcp:
         await place.servers.connect(LEASE, at(mcp))
-        call = asyncio.ensure_future(place.servers.call(LEASE, at(mcp), "slow", {}))
+        call = asyncio.ensure_future(place.servers.call(LEASE, at(mcp), "slow", {}, "call_1"))
         async with asyncio.timeout(10):
             while not mcp.calls["slow"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     fault = await place.fault(call)
     assert fault.kind in ("cut", "timeout")
     # The next one finds nobody: then nothing was called.
-    again = await place.fault(place.servers.call(LEASE, at(mcp), "add", {"a": 1, "b": 2}))
+    again = await place.fault(place.servers.call(LEASE, at(mcp), "add", {"a": 1, "b": 2}, "call_1"))
     assert again.kind in ("unreachable", "cut")
 
 
 async def test_calls_at_once_do_not_wait_for_each_other(place: Place) -> None:
     async with mcp_serving() as mcp:
         await place.servers.connect(LEASE, at(mcp))
-        slow = asyncio.ensure_future(place.servers.call(LEASE, at(mcp), "slow", {}))
+        slow = asyncio.ensure_future(place.servers.call(LEASE, at(mcp), "slow", {}, "call_1"))
         answers = await asyncio.gather(
-            *(place.servers.call(LEASE, at(mcp), "add", {"a": n, "b": 1}) for n in range(5))
+            *(
+                place.servers.call(LEASE, at(mcp), "add", {"a": n, "b": 1}, "call_1")
+                for n in range(5)
+            )
         )
         assert [one.content[0]["text"] for one in answers] == ["1", "2", "3", "4", "5"]
         assert not slow.done()
@@ -216,9 +225,9 @@ async def test_calls_at_once_do_not_wait_for_each_other(place: Place) -> None:
 
 async def test_what_servers_say_of_errors_is_short_and_theirs(place: Place) -> None:
     async with mcp_serving() as mcp:
-        outcome = await place.servers.call(LEASE, at(mcp), "nothing", {})
+        outcome = await place.servers.call(LEASE, at(mcp), "nothing", {}, "call_1")
         assert outcome.is_error
-        outcome = await place.servers.call(LEASE, at(mcp), "add", {"a": "x" * 5000})
+        outcome = await place.servers.call(LEASE, at(mcp), "add", {"a": "x" * 5000}, "call_1")
         assert outcome.is_error
         assert json.dumps(outcome.content)
         await place.servers.aclose()

@@ -63,7 +63,7 @@ def rate(stored: Mapping[str, Any] | None) -> Rate | None:
 
 @dataclass(frozen=True, slots=True)
 class StoredConnectors:
-    """Whoever knows what is declared (`tools.connectors.servers.Source`)."""
+    """Whoever knows what is declared (`worker.servers.Source`)."""
 
     oauth: Oauth
     mask: Callable[[str, str], None]

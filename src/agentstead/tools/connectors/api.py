@@ -25,19 +25,10 @@ from agentstead.tools.connectors.connector import (
     Means,
 )
 from agentstead.tools.connectors.http import Answer, Http, Request
-from agentstead.tools.connectors.operation import Operation
+from agentstead.tools.connectors.operation import KEY_HEADER, NOT_TO_SET, Operation
 from agentstead.tools.tool import Effect
 from agentstead.wire.shape import Id, OneOf, Shape, Text, printable
 
-KEY_HEADER = "idempotency-key"
-NOT_TO_SET = frozenset(
-    (
-        "authorization", "connection", "content-length", "content-type", "cookie", "host",
-        "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade", KEY_HEADER,
-        "x-http-method", "x-http-method-override", "x-method-override",
-    )
-)  # fmt: skip
-"""Headers that neither a declaration nor a model sets: they would change whose or which request it is."""
 OVERRIDES = frozenset({"_method", "_httpmethod", "x-http-method-override", "x-method-override"})
 """Parameters by which some frameworks are told to take another method than the request's."""
 

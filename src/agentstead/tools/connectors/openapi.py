@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agentstead.errors import Invalid
-from agentstead.tools.connectors.operation import EFFECTS, Operation
+from agentstead.tools.connectors.operation import EFFECTS, NOT_TO_SET, Operation
 
 OPERATIONS_MAX = 200
 DEPTH_MAX = 24
@@ -96,8 +96,6 @@ def _operation(
 
 
 def _ours(header: str) -> bool:
-    from agentstead.tools.connectors.api import NOT_TO_SET
-
     return header.lower() in NOT_TO_SET | SET_BY_US
 
 

@@ -7,6 +7,15 @@ from typing import Any
 from agentstead.tools.connectors.connector import ConnectorTool
 from agentstead.tools.tool import Effect
 
+KEY_HEADER = "idempotency-key"
+NOT_TO_SET = frozenset(
+    (
+        "authorization", "connection", "content-length", "content-type", "cookie", "host",
+        "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade", KEY_HEADER,
+        "x-http-method", "x-http-method-override", "x-method-override",
+    )
+)  # fmt: skip
+"""Headers that neither a declaration nor a model sets: they would change whose or which request it is."""
 EFFECTS: Mapping[str, Effect] = {
     "GET": Effect.READ,
     "HEAD": Effect.READ,
