@@ -7,10 +7,10 @@ a wait, and the test says what becomes of the work.
 import json
 from dataclasses import replace
 
-from agentstead.harness import context
 from agentstead.harness.plan import plan
 from agentstead.harness.state import fold, fold_all, initial
 from agentstead.harness.steps import CallModel, CancelTools, Record, RunTools
+from agentstead.prompt import context
 from agentstead.providers.prices import Price
 from agentstead.providers.provider import Done, Usage
 from agentstead.testing.clock import ManualClock

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentstead.harness import mounts
-from agentstead.harness.context import build
 from agentstead.harness.mounts import Skill
 from agentstead.harness.state import State, fold
+from agentstead.prompt.context import build
 from agentstead.wire.events.stored import Event
 from tests.harness.talk import BUILTINS, PRIMARY, Talk
 

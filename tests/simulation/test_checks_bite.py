@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 import pytest
 
 from agentstead.errors import LeaseLost
-from agentstead.harness import context, drafts, permission, plan, retry, state, thread
+from agentstead.harness import drafts, permission, plan, retry, state, thread
 from agentstead.log import asks
 from agentstead.log.log import Appended
+from agentstead.prompt import context
 from agentstead.testing import memory_session
 from agentstead.testing.fake_sandbox import FakeSandbox
 from agentstead.testing.fake_servers import FakeServers

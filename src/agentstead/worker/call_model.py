@@ -12,8 +12,7 @@ from typing import Any
 
 from agentstead import ids as prefixes
 from agentstead.errors import ProviderFault, Refusal
-from agentstead.harness import context, permission
-from agentstead.harness.context import Scribe
+from agentstead.harness import permission
 from agentstead.harness.drafts import NO_USAGE
 from agentstead.harness.permission import Verdict
 from agentstead.harness.place import by_client
@@ -22,6 +21,8 @@ from agentstead.harness.state import State
 from agentstead.harness.steps import CallModel
 from agentstead.harness.thread import Thread
 from agentstead.log.log import Lease
+from agentstead.prompt import context
+from agentstead.prompt.context import Scribe
 from agentstead.providers.prices import Price
 from agentstead.providers.provider import (
     Done,

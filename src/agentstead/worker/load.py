@@ -1,12 +1,12 @@
 """A claimed session's state: read from the log, then folded."""
 
-from agentstead.harness.context import ToolText
 from agentstead.harness.evolve import evolve
 from agentstead.harness.mounts import Skill
 from agentstead.harness.permission import BUILTINS
 from agentstead.harness.retry import RetryPolicy
 from agentstead.harness.state import State, fold_all, initial
 from agentstead.log.log import Lease, SessionRecord
+from agentstead.prompt.context import ToolText
 from agentstead.wire import resource
 from agentstead.worker.limits import session_seconds_for
 from agentstead.worker.world import World

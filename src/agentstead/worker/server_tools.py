@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentstead.errors import McpFault
-from agentstead.harness import context, servers
+from agentstead.harness import servers
 from agentstead.harness.servers import NO_OFFER, Offer, ServerTool
 from agentstead.harness.state import State
 from agentstead.harness.steps import Call
 from agentstead.harness.thread import Thread
 from agentstead.log.log import Lease
+from agentstead.prompt import context
 from agentstead.sandbox.sandbox import Outcome
 from agentstead.wire.events.stored import Draft
 from agentstead.worker.load import tool_texts

@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
-from agentstead.harness.context import Scribe
 from agentstead.harness.state import State
 from agentstead.harness.steps import (
     CallModel,
@@ -17,6 +16,7 @@ from agentstead.harness.steps import (
     Wait,
 )
 from agentstead.log.log import Lease
+from agentstead.prompt.context import Scribe
 from agentstead.wire.events.stored import Draft
 from agentstead.worker.call_model import call_model
 from agentstead.worker.check_out import check_out

@@ -1,8 +1,8 @@
 """From a conversation to a request that every provider accepts."""
 
-from agentstead.harness import context
 from agentstead.harness.evolve import evolve
 from agentstead.harness.steps import CallModel
+from agentstead.prompt import context
 from agentstead.testing.script import thinking, use
 from tests.harness.talk import BUILTINS, PRIMARY, Talk
 from tests.simulation.scenarios import LOOKUP, TOOLSET, agent, config
