@@ -9,6 +9,7 @@ import sys
 import typer
 
 from agentstead.cli.backup import backup, restore
+from agentstead.cli.chaos import chaos
 from agentstead.cli.doctor import doctor
 from agentstead.cli.image import image
 from agentstead.cli.key import key
@@ -38,6 +39,7 @@ app.command("restore")(restore)
 app.add_typer(image, name="image")
 app.command("tidy")(tidy)
 app.command("doctor")(doctor)
+app.add_typer(chaos, name="chaos")
 app.command("version")(version)
 
 
