@@ -1,5 +1,6 @@
 """Files of real sandboxes, saved and made again: by whom, what comes back, and what is refused."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -83,7 +84,7 @@ async def test_files_come_back_as_the_agents_own(shelf: Shelf) -> None:
     assert saved is not None
     assert (saved.files, saved.left_out) == (5, 1)
     assert saved.examples == ("workspace/shut (Permission denied)",)
-    assert await shelf.standing() == {"v1"}
+    assert await shelf.standing() == {"", "v1"}
     assert await shelf.save("v2") is None  # nothing was called
     assert await shelf.save("v2", thoroughly=True) is None
     await shelf.bash("cat a")
@@ -160,10 +161,34 @@ async def test_what_was_not_marked_may_be_either(shelf: Shelf) -> None:
     assert await shelf.standing() == {"", "v1"}
     saved = await shelf.save("v2")  # as nobody knows, it is saved again
     assert saved is not None
-    assert await shelf.standing() == {"v1", "v2"}
-    assert await shelf.standing() == {"v1", "v2"}
+    assert await shelf.standing() == {"", "v1", "v2"}
     await shelf.sandboxes.mark(ID, "v3", saved)
-    assert await shelf.standing() == {"v1", "v2"}
+    assert await shelf.standing() == {"", "v1", "v2"}
+
+
+async def test_savings_of_two_workers_that_overlap_forget_no_version(shelf: Shelf) -> None:
+    """The session went on at another worker while the first one still saved: either may come last."""
+    await shelf.bash("echo a > a")
+    slow = asyncio.Event()
+
+    async def slowly(pieces: AsyncIterator[bytes]) -> None:
+        async for _ in pieces:
+            pass
+        await slow.wait()
+
+    first = asyncio.create_task(
+        shelf.sandboxes.save(ID, "v1", slowly, bytes_max=1 << 20, thoroughly=True)
+    )
+    while "v1" not in (await shelf.standing() or ()):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    await shelf.bash("echo b > b")
+    assert await shelf.save("v2") is not None
+    assert {"v1", "v2"} <= (await shelf.standing() or set())
+    slow.set()
+    saved = await first
+    assert saved is not None
+    await shelf.sandboxes.mark(ID, "v1", saved)
+    assert {"v1", "v2"} <= (await shelf.standing() or set())
 
 
 async def test_a_fault_of_whoever_takes_it_is_passed_on(shelf: Shelf) -> None:

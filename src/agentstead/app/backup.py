@@ -97,6 +97,7 @@ async def fill(
     """Database and bodies, of one moment."""
     async with files.kept(database), database.transaction() as tx:
         await tx.execute("set transaction isolation level repeatable read, read only")
+        await tx.keep_open()
         row = await tx.fetch_one("select pg_export_snapshot() as snapshot")
         assert row is not None
         made_at = clock.now()

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 Shares = tuple[float, float, float]
 SHARES: Shares = (0.5, 0.95, 0.99)
+SLOWEST_MAX = 20
 
 
 class Recovery:
@@ -13,6 +14,8 @@ class Recovery:
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = defaultdict(list)
         """Kind of fault → the times."""
+        self.slowest: list[tuple[float, str, str]] = []
+        """Seconds, kind and session of those that took longest."""
         self.overtaken = 0
         """Measurements that another fault broke off."""
         self._open: dict[str, tuple[str, float]] = {}
@@ -29,6 +32,8 @@ class Recovery:
         if came >= at:
             self.seconds[kind].append(came - at)
             del self._open[name]
+            longest = sorted([*self.slowest, (round(came - at, 3), kind, name)], reverse=True)
+            self.slowest = longest[:SLOWEST_MAX]
 
     def rests(self, name: str) -> None:
         """A session has nothing to do any more: there is no next step to wait for."""

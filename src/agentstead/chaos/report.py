@@ -26,6 +26,7 @@ class Report:
     sessions: int = 0
     findings: Findings = field(default_factory=Findings)
     recovery: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    slowest: Sequence[tuple[float, str, str]] = ()
     overtaken: int = 0
     requests: int = 0
     """To the model."""
@@ -69,6 +70,9 @@ class Report:
                 "all": figures(everything),
                 **{kind: figures(times) for kind, times in sorted(self.recovery.items())},
             },
+            "slowest": [
+                dict(zip(("seconds", "fault", "session"), one, strict=True)) for one in self.slowest
+            ],
             "overtaken": self.overtaken,
             "model_requests": self.requests,
             "model_requests_disturbed": self.disturbed,

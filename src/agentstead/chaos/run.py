@@ -133,6 +133,7 @@ class Chaos:
         report.findings = examine(evidence, ground.upstream.invalid)
         report.findings.untrue += [f"the client was refused: {one}" for one in self.driver.refused]
         report.recovery = dict(ground.recovery.seconds)
+        report.slowest = ground.recovery.slowest
         report.overtaken = ground.recovery.overtaken
         report.requests = ground.upstream.requests
         report.disturbed = ground.upstream.disturbed

@@ -30,8 +30,11 @@ HOST = ".host"
 """Beside the sandboxes: what their host is called."""
 LOCK_SECONDS = 10.0
 POLL_SECONDS = 0.02
-COMING_MAX = 8
-"""Savings of which it is not known whether they came into anybody's books."""
+LOCK = "saved.lock"
+"""Held by whoever changes `saved.json`: workers save one after the other, and their savings overlap."""
+COMING_MAX = 16
+"""Versions that the files may be beside the one that was marked last: savings that are under way, and
+those before, which somebody may have read in the books a moment ago. The books go forward only."""
 NEVER = ""
 """The version of files that were never saved."""
 
@@ -76,11 +79,10 @@ async def save(
         return None
     async with packed(place, known.get("stamp", ""), bytes_max) as archive:
         if archive is None:
-            _write(place, {**known, "calls": begun})
+            await asyncio.to_thread(_change, place, calls=begun)
             return None
         # before it may be in anybody's books: whoever dies in between finds these files current
-        coming = [*_read(place).get("coming", ()), version]
-        _write(place, {**known, "coming": coming[-COMING_MAX:]})
+        await asyncio.to_thread(_change, place, version)
         await take(archive.pieces())
         if version not in _read(place).get("coming", ()):
             # half of them may be in it
@@ -90,11 +92,9 @@ async def save(
 
 def mark(place: Place, version: str, saved: Saved) -> None:
     """Write down that the files, as they were when `saved` was made, are `version`."""
-    coming = _read(place).get("coming", [])
-    if standing(place) is not None and version in coming:
-        others = [one for one in coming if one != version]
-        known = {"version": version, "stamp": saved.stamp, "calls": saved.calls}
-        _write(place, {**known, "coming": others})
+    known = standing(place)
+    if known is not None and version in known:
+        _change(place, version, version=version, stamp=saved.stamp, calls=saved.calls)
 
 
 async def restore(
@@ -199,6 +199,17 @@ def _read(place: Place) -> dict[str, Any]:
     except (FileNotFoundError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}
+
+
+def _change(place: Place, coming: str = NEVER, **news: Any) -> None:
+    """Write down what is new. No version that the files may be is forgotten for it."""
+    with suppress(FileNotFoundError), place.alone(LOCK):  # else it was deleted meanwhile
+        known = _read(place)
+        others = [*known.get("coming", ()), known.get("version", NEVER), coming]
+        kept = [one for one in dict.fromkeys(others) if one != news.get("version")]
+        if coming == NEVER and "version" not in news:
+            kept = known.get("coming", [])
+        _write(place, {**known, **news, "coming": kept[-COMING_MAX:]})
 
 
 def _write(place: Place, known: dict[str, Any]) -> None:

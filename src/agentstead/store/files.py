@@ -205,6 +205,7 @@ async def _without_need(database: Database) -> list[Row]:
 async def kept(database: Database) -> AsyncIterator[None]:
     """No body that has a row now is deleted for as long as the block runs."""
     async with database.transaction() as tx:
+        await tx.keep_open()
         await tx.execute("select pg_advisory_xact_lock(%s)", (COPYING,))
         yield
 

@@ -26,6 +26,16 @@ PORT = 5432
 """Where PostgreSQL listens unless told otherwise."""
 CONNECT_SECONDS = 10.0
 """For a first or a free connection; beyond it the database counts as unavailable."""
+IDLE_SECONDS = 5
+"""A transaction that is silent for so long is ended by the server: whoever is frozen, or out of reach, in
+the middle of one would keep its rows locked for as long, and nobody could take its sessions over."""
+LOSSES = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    PoolTimeout,
+    PoolClosed,
+)
 
 
 @contextmanager
@@ -33,7 +43,7 @@ def faults() -> Iterator[None]:
     """Turn the loss of the database into a StoreFault."""
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed) as error:
+    except LOSSES as error:
         if isinstance(error, psycopg.errors.DiskFull):
             raise StoreFault(
                 "The database's disk is full: free some space; nothing was lost, and work goes on "
@@ -52,6 +62,12 @@ def lost(error: psycopg.OperationalError) -> bool:
     """Whether it says that the connection is gone (a lock time-out or full disk is none)."""
     state = error.sqlstate
     return state is None or state.startswith(("08", "57P"))
+
+
+async def bounded(connection: Connection) -> None:
+    """Make a new connection give up a transaction in which its process says nothing more."""
+    sql = f"set idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'"
+    await connection.execute(sql.encode())
 
 
 class Transaction:
@@ -77,6 +93,10 @@ class Transaction:
         with faults():
             cursor = await self.connection.execute(sql.encode(), params or None)
             return cursor.rowcount
+
+    async def keep_open(self) -> None:
+        """May be silent for long from now on: it waits for something else, and locks nothing others need."""
+        await self.execute("set local idle_in_transaction_session_timeout = 0")
 
     async def ask(self, sql: str, params: Params = ()) -> AsyncCursor[DictRow]:
         """Run a statement whose rows are fetched later: in a pipeline it does not wait."""
@@ -104,6 +124,7 @@ class Database:
             timeout=CONNECT_SECONDS,
             open=False,
             name="agentstead",
+            configure=bounded,
         )
         try:
             with faults():

@@ -23,6 +23,8 @@ from agentstead.telemetry.metrics import Metrics
 
 WAIT_SECONDS = 5.0
 """So long a call waits for a saving that goes on; then it is made all the same."""
+MAKINGS_MAX = 3
+"""Restorings that may turn out to be of no use, because another worker was quicker, before a call fails."""
 CLOSE_SECONDS = 10.0
 """So long a process that ends waits for what is being saved."""
 HEADERS_BYTES_MAX = 1 << 30
@@ -66,16 +68,18 @@ class Checkpoints:
         saving = self.saving.get(session_id)
         if saving is not None:
             await asyncio.wait([saving], timeout=WAIT_SECONDS)
-        known = await store.version(self.database, session_id)
-        here = await self.sandbox.standing(session_id)
-        if known is not None and (here is None or known not in here):
+        for _ in range(MAKINGS_MAX):
+            known = await store.version(self.database, session_id)
+            here = await self.sandbox.standing(session_id)
+            if known is None or (here is not None and known in here):
+                return known is not None
             making = self.making.get(session_id)
             if making is None:
                 making = asyncio.create_task(self.make(session_id, known))
                 self.making[session_id] = making
                 making.add_done_callback(lambda done: self.made(session_id, done))
             await asyncio.shield(making)
-        return known is not None
+        raise SandboxFault("Another worker restores the session's files.", kind="start")
 
     async def elsewhere(self, session_id: str) -> bool:
         """Whether its calls up to now ran on another host, which may be lost: nobody can ask there."""
@@ -129,7 +133,7 @@ class Checkpoints:
             self.metrics.checkpoint("restore", "failed")
             raise
         if not ours:
-            raise SandboxFault("Another worker restores the session's files.", kind="start")
+            return  # another worker was quicker: whoever waits looks again
         seconds = self.clock.monotonic() - begun
         self.metrics.checkpoint("restore", "ok" if making.found else "empty", seconds)
         log.info("files restored", session_id=session_id, said=making.said)
