@@ -25,7 +25,7 @@ check: $(DEV)
 sim: $(DEV)
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),)
 chaos: $(DEV)
-	@AGENTSTEAD_TEST_KILLS=20 $(BIN)/python -m pytest -q -s -p no:randomly tests/crash
+	@$(BIN)/agentstead chaos run --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED),)
 fuzz: $(DEV)
 	@AGENTSTEAD_TEST_FUZZ=$(or $(TIMES),30) scripts/test $(BIN) tests/fuzz
 bench: $(DEV)

@@ -144,8 +144,9 @@ class Settings(BaseSettings):
     attempts_max: int = 20
     """Claims in a row without progress before a session stops with a reason. A worker that is killed
     before it could write counts as one, and a storm of kills must not stop a healthy session."""
-    retries_max: int = 8
-    """Attempts of one model request after its first failure."""
+    retries_max: int = 10
+    """Attempts of one model request after its first failure: together they outlast an upstream that is overloaded
+    for a minute."""
     retry_first_seconds: float = 0.5
     retry_max_seconds: float = 30.0
 

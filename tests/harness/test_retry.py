@@ -31,6 +31,13 @@ def test_it_ends():
     assert not tries_again(POLICY, 1, retryable=False)
 
 
+@given(st.text(max_size=9))
+def test_as_configured_they_outlast_a_minute(seed):
+    policy = RetryPolicy()
+    waits = (delay_seconds(policy, n, None, seed) for n in range(1, policy.retries_max + 1))
+    assert sum(waits) > 60
+
+
 def test_faults_have_the_wires_names():
     assert error_type("overloaded") == "model_overloaded_error"
     assert error_type("billing") == "billing_error"

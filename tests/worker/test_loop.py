@@ -83,9 +83,19 @@ async def test_one_crash_is_not_the_end(monkeypatch) -> None:
 
 
 async def test_a_lost_database_puts_the_turn_off() -> None:
+    """And the session does not wait for the lease to run out: it is handed back once that can be told."""
     place = Place(in_turn([say("Done.")]))
-    place.log.lease_seconds = 0.05
-    append, failures = place.log.append, [StoreFault("gone", kind="unavailable", retryable=True)]
+    place.log.lease_seconds = 1000.0
+    gone = StoreFault("gone", kind="unavailable", retryable=True)
+    append, failures = place.log.append, [gone]
+    release, refusals = place.log.release, [gone]
+
+    async def unreachable(leases):
+        if leases and refusals:
+            raise refusals.pop()
+        await release(leases)
+
+    place.log.release = unreachable
 
     async def flaky(*args, **kwargs):
         if failures:
@@ -96,7 +106,7 @@ async def test_a_lost_database_puts_the_turn_off() -> None:
     async with place.worker():
         await place.session("go")
         assert (await place.parked()).stop_reason == {"type": "end_turn"}
-    assert failures == []
+    assert failures == refusals == []
     assert place.types().count("agent.message") == 1
 
 

@@ -188,13 +188,13 @@ async def stall_database(ground: Ground, kind: str) -> bool:
     return True
 
 
-def model(mode: Mode, most: float) -> Inject:
-    """The upstream of the model fails in this way for up to so many seconds."""
+def model(mode: Mode, least: float, most: float) -> Inject:
+    """The upstream of the model fails in this way for so many seconds."""
 
     async def fail(ground: Ground, kind: str) -> bool:
         ground.upstream.mode = mode
         try:
-            await ground.wait(1, most)
+            await ground.wait(least, most)
         finally:
             ground.upstream.mode = "well"
         ground.concerns(kind, ground.everybody())
@@ -227,7 +227,8 @@ KINDS: Mapping[str, Kind] = {
     "disk-full": Kind(fill_disk, 2, impossible=disk.no_disk),
     "database-cut": Kind(cut_database, 3),
     "database-stall": Kind(stall_database, 2),
-    "model-hang": Kind(model("hangs", 6), 2),
-    "model-cut": Kind(model("cuts", 4), 2),
-    "model-overloaded": Kind(model("overloaded", 15), 2),
+    "model-hang": Kind(model("hangs", 1, 6), 2),
+    "model-cut": Kind(model("cuts", 1, 4), 2),
+    "model-overloaded": Kind(model("overloaded", 1, 15), 2),
+    "model-outage": Kind(model("overloaded", 60, 60), 1),
 }

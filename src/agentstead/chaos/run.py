@@ -89,7 +89,8 @@ class Chaos:
 
     async def harm(self, kinds: Sequence[str], report: Report, tell: Callable[[str], None]) -> None:
         """One fault after the other until the time is over."""
-        rng, clock = self.ground.rng, self.clock
+        rng, clock = random.Random(self.plan.seed), self.clock  # noqa: S311  a choice, not a secret
+        drawn = 0
         until = clock.monotonic() + self.plan.seconds
         model_until = 0.0
         weights = [KINDS[kind].weight for kind in kinds]
@@ -99,6 +100,9 @@ class Chaos:
             if kind.startswith("model-") and clock.monotonic() < model_until:
                 continue
             began = clock.monotonic()
+            drawn += 1
+            # a seed of its own: what one fault draws does not change the choice of the next
+            self.ground.rng.seed(f"{self.plan.seed}:{drawn}")
             if await KINDS[kind].inject(self.ground, kind):
                 report.faults[kind] += 1
                 report.kills += KINDS[kind].kills

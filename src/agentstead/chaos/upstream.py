@@ -16,8 +16,6 @@ from agentstead.clock import Clock
 
 Mode = Literal["well", "hangs", "cuts", "overloaded"]
 DELAY_SECONDS = (0.05, 0.3)
-KEPT_MAX = 100
-"""Sentences on invalid requests that are kept; all are counted."""
 OVERLOADED = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
 
 
@@ -32,7 +30,6 @@ class Upstream:
         self.mode: Mode = "well"
         self.requests = 0
         self.invalid: list[str] = []
-        self.invalid_count = 0
         self.disturbed = 0
         """Requests that got no proper answer."""
         self._rng = random.Random(seed)  # noqa: S311  a choice, not a secret
@@ -44,7 +41,7 @@ class Upstream:
         try:
             found = course(self.seed, json.loads(exchange.body))
         except Invalid as fault:
-            self._note(str(fault))
+            self.invalid.append(str(fault))
             error = {"type": "invalid_request_error", "message": str(fault)}
             await exchange.answer(400, {"type": "error", "error": error})
             return
@@ -57,11 +54,6 @@ class Upstream:
             await exchange.send(frame)
         await exchange.end()
         self.stepped(owner(found.job.name), came)
-
-    def _note(self, fault: str) -> None:
-        self.invalid_count += 1
-        if len(self.invalid) < KEPT_MAX:
-            self.invalid.append(fault)
 
     async def _disturbed(self, exchange: Exchange, found: Course) -> bool:
         """Do what this mode does; whether anything was done."""

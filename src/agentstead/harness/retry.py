@@ -16,7 +16,7 @@ ERROR_TYPES = {
 class RetryPolicy:
     """Back-off of model requests."""
 
-    retries_max: int = 8
+    retries_max: int = 10
     first_seconds: float = 0.5
     max_seconds: float = 30.0
     retry_after_max_seconds: float = 300.0

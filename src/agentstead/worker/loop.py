@@ -6,7 +6,7 @@ It holds no state that matters: what it knows of a session can be folded again b
 import asyncio
 from collections.abc import Callable
 
-from agentstead.errors import Fault, LeaseLost
+from agentstead.errors import Fault, LeaseLost, StoreFault
 from agentstead.log.log import Lease
 from agentstead.telemetry import logs
 from agentstead.worker.turn import Turn
@@ -29,6 +29,8 @@ class Worker:
         self.turns: dict[str, tuple[Turn, asyncio.Task[None]]] = {}
         self.crashes: dict[str, int] = {}
         """Turns in a row that ended by a defect of ours, per session."""
+        self.put_off: list[Lease] = []
+        """Of turns that the database's faults ended: handed back as soon as it answers."""
         self.stopping = asyncio.Event()
         self.room = asyncio.Event()
         """Set when a turn has ended."""
@@ -123,6 +125,8 @@ class Worker:
             log.info("lease lost", session_id=session_id)
         except Fault as fault:
             log.warning("turn put off", session_id=session_id, error=fault.message)
+            if isinstance(fault, StoreFault) and fault.retryable:
+                self.put_off.append(turn.lease)
         except Exception as error:  # noqa: BLE001 - the one place where a session may fail alone
             self.crashed(session_id, error)
         finally:
@@ -138,6 +142,7 @@ class Worker:
         since_keep = 0.0
         while True:
             await self.world.clock.sleep(self.world.pace.heartbeat_seconds)
+            await self.release_put_off()
             turns = dict(self.turns)
             if not turns:
                 continue
@@ -156,6 +161,17 @@ class Worker:
             if since_keep >= KEEP_SECONDS:
                 since_keep = 0.0
                 await self.keep(tuple(turns))
+
+    async def release_put_off(self) -> None:
+        """Nobody need wait for the ends of leases whose turns are over."""
+        if not self.put_off:
+            return
+        leases, self.put_off = self.put_off, []
+        try:
+            await self.world.log.release(leases)
+        except Fault as fault:
+            self.put_off += leases
+            log.warning("sessions could not be handed back yet", error=fault.message)
 
     async def keep(self, session_ids: tuple[str, ...]) -> None:
         """Renew the sandboxes of these sessions; they live an hour without it."""

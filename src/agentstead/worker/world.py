@@ -332,7 +332,7 @@ class Pace:
     attempts_max: int = 20
     """Claims in a row without an append before a session stops with a reason."""
     max_output_tokens: int = 32_000
-    retries_max: int = 8
+    retries_max: int = 10
     retry_first_seconds: float = 0.5
     retry_max_seconds: float = 30.0
     judge_timeout_seconds: float = 20.0
