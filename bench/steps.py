@@ -149,10 +149,10 @@ class Bench:
         self.log = EventLog(db, ids=self.ids, clock=self.clock)
         self.recorded: list[Recorded] = []
 
-    async def begin(self, model: str) -> list[str]:
+    async def begin(self, model: str, sessions: int = SESSIONS) -> list[str]:
         """Make the sessions, each with a message that waits; their ids."""
         made = []
-        for _ in range(SESSIONS):
+        for _ in range(sessions):
             payload = {"type": "user.message", "content": [{"type": "text", "text": "go"}]}
             incoming_id, session_id = self.ids.new(EVENT), self.ids.new(SESSION)
             payload = {"id": incoming_id, **payload, "processed_at": None}

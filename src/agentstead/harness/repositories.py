@@ -71,7 +71,7 @@ def after(
     if "note" in kept:
         item = Item("system", ({"type": "text", "text": kept["note"]},))
         changes["threads"] = {
-            one.id: evolve(one, transcript=(*one.transcript, item)) if one.before_request else one
+            one.id: evolve(one, transcript=one.transcript.plus(item)) if one.before_request else one
             for one in threads.values()
         }
     return changes

@@ -184,14 +184,14 @@ def told_of_files(state: State, event: Event) -> State:
     if not thread.transcript:
         return evolve(state, mounted=state.known_files)
     note = Item("system", ({"type": "text", "text": mounts.note(kept)},))
-    return state.with_thread(evolve(thread, transcript=(*thread.transcript, note)))
+    return state.with_thread(evolve(thread, transcript=thread.transcript.plus(note)))
 
 
 def system_message(state: State, event: Event) -> State:
     """Instructions in mid-conversation; they start nothing."""
     thread = state.threads[event.thread_id]
     item = Item("system", tuple(event.payload["content"]))
-    return state.with_thread(evolve(thread, transcript=(*thread.transcript, item)))
+    return state.with_thread(evolve(thread, transcript=thread.transcript.plus(item)))
 
 
 def user_interrupt(state: State, event: Event) -> State:

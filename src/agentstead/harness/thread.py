@@ -4,11 +4,12 @@ A thread changes only by folding events; every method returns a new thread.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from agentstead.harness.budget import NOTHING, Cost
 from agentstead.harness.evolve import evolve
+from agentstead.harness.growing import Growing
 from agentstead.harness.steps import Call
 
 
@@ -76,7 +77,7 @@ class Thread:
     """idle | running | rescheduling | terminated"""
     stop_reason: Mapping[str, Any] | None = None
     """Of its last idle."""
-    transcript: tuple[Item, ...] = ()
+    transcript: Growing[Item] = field(default_factory=Growing)
     open: tuple[OpenCall, ...] = ()
     needs_model: bool = False
     """There is input or a complete set of results that no model request has seen."""
@@ -160,7 +161,7 @@ class Thread:
         """New input for the model; it also ends an interruption, and a refusal is answered by it."""
         return evolve(
             self,
-            transcript=(*self.transcript, Item("input", blocks)),
+            transcript=self.transcript.plus(Item("input", blocks)),
             needs_model=True,
             interrupted=False,
             refusal=None,
@@ -199,7 +200,7 @@ class Thread:
         return evolve(
             self,
             open=rest,
-            transcript=(*self.transcript, item),
+            transcript=self.transcript.plus(item),
             needs_model=self.needs_model or (not rest and not self.interrupted),
         )
 
@@ -219,7 +220,7 @@ class Thread:
         blocks = tuple(self.block(entry) for entry in layout)
         transcript = self.transcript
         if blocks:
-            transcript = (*transcript, Item("assistant", blocks))
+            transcript = transcript.plus(Item("assistant", blocks))
         return evolve(
             self,
             transcript=transcript,

@@ -5,11 +5,13 @@ once and in order, no block is empty. The prefix (tools, system) is stable and c
 marks, as does the end of the conversation.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agentstead.harness import mounts
+from agentstead.harness.growing import Growing, Spliced
 from agentstead.harness.mounts import Skill
 from agentstead.harness.permission import BUILTINS, builtin_policy
 from agentstead.harness.thread import Item, Thread
@@ -50,7 +52,7 @@ class Prompt:
     """What a model is sent, in the shape of the Messages API."""
 
     system: tuple[Mapping[str, Any], ...]
-    messages: tuple[Mapping[str, Any], ...]
+    messages: "Conversation"
     tools: tuple[Mapping[str, Any], ...]
 
 
@@ -151,31 +153,90 @@ def system(agent: Mapping[str, Any], notes: Sequence[str]) -> tuple[Mapping[str,
     return tuple(blocks)
 
 
+class Conversation(Spliced[Message]):
+    """The messages of a request; what one knows of all of them costs only what is new."""
+
+    __slots__ = ("_scribe",)
+
+    def __init__(self, scribe: "Scribe", settled: int, tail: Sequence[Message]) -> None:
+        super().__init__(scribe.written, settled, tail)
+        self._scribe = scribe
+
+    @property
+    def characters(self) -> int:
+        """How long they are as JSON, nearly."""
+        return self._scribe.counted(len(self) - len(self.tail)) + len(json.dumps(self.tail))
+
+    @property
+    def files(self) -> bool:
+        """Whether any of them may name an uploaded file."""
+        return self._scribe.files or any(names_files(message["content"]) for message in self.tail)
+
+
 class Scribe:
     """Writes the messages of one thread; of a conversation that has grown only what is new."""
 
     def __init__(self) -> None:
-        self.closed: tuple[Item, ...] = ()
-        """The start of the conversation that stands in `written`: whole groups."""
-        self.written: list[Message] = []
+        self.begin()
 
-    def messages(self, transcript: tuple[Item, ...]) -> tuple[Message, ...]:
+    def begin(self) -> None:
+        """Know nothing yet."""
+        self.known: Sequence[Item] = ()
+        self.closed = 0
+        """How many items of the conversation stand in `written`: whole groups."""
+        self.written: list[Message] = []
+        """Only the last one may still change."""
+        self.files = False
+        """Whether any message in `written` names a file."""
+        self.sized = self.characters = 0
+        """How many messages in `written` were counted, and their characters."""
+
+    def messages(self, transcript: Sequence[Item]) -> Conversation:
         """User and assistant messages in turn; the two latest of the user are marked."""
-        if transcript[: len(self.closed)] != self.closed:
-            self.closed, self.written = (), []
-        start = len(self.closed)
-        *whole, last = grouped(transcript[start:]) or [[]]
+        if not begins_with(transcript, self.known, self.closed):
+            self.begin()
+        *whole, last = grouped(transcript[self.closed :]) or [[]]
         for group in whole:
             write(self.written, group)
-            start += len(group)
-        self.closed = transcript[:start]
-        result = list(self.written)
-        write(result, last)
-        first = max(len(result) - MARKS_WITHIN, 0)
-        users = [place for place in range(first, len(result)) if result[place]["role"] == "user"]
+            self.closed += len(group)
+            self.files = self.files or any(names_files(item.blocks) for item in group)
+        self.known = transcript
+        settled = max(len(self.written) - MARKS_WITHIN, 0)
+        tail = self.written[settled:]
+        write(tail, last)
+        first = max(len(tail) - MARKS_WITHIN, 0)
+        users = [place for place in range(first, len(tail)) if tail[place]["role"] == "user"]
         for place in users[-2:]:
-            result[place] = marked(result[place])
-        return tuple(result)
+            tail[place] = marked(tail[place])
+        return Conversation(self, settled, tail)
+
+    def counted(self, settled: int) -> int:
+        """The characters of so many messages, which change no more."""
+        fresh = self.written[self.sized : settled]
+        self.characters += sum(len(json.dumps(message)) for message in fresh)
+        self.sized += len(fresh)
+        return self.characters
+
+
+def begins_with(transcript: Sequence[Item], known: Sequence[Item], count: int) -> bool:
+    """Whether the conversation goes on from what is known of it."""
+    if isinstance(transcript, Growing):
+        return transcript.begins_with(known, count)
+    return tuple(transcript[:count]) == tuple(known[:count])
+
+
+def names_files(blocks: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a block names an uploaded file, or one within a tool's result does."""
+    return any(
+        names_files(block["content"]) if block["type"] == "tool_result" else names_file(block)
+        for block in blocks
+    )
+
+
+def names_file(block: Mapping[str, Any]) -> bool:
+    """Whether a block's content is an uploaded file's."""
+    source = block.get("source")
+    return isinstance(source, Mapping) and source.get("type") == "file"
 
 
 def write(written: list[Message], group: Sequence[Item]) -> None:

@@ -22,7 +22,7 @@ from agentstead.harness.steps import CallModel
 from agentstead.harness.thread import Thread
 from agentstead.log.log import Lease
 from agentstead.prompt import context
-from agentstead.prompt.context import Scribe
+from agentstead.prompt.context import Conversation, Scribe
 from agentstead.providers.prices import Price
 from agentstead.providers.provider import (
     Done,
@@ -78,7 +78,7 @@ async def answered(answer: "Answer", scribe: Scribe | None) -> list[Draft]:
         request = model_request(answer, model, scribe)
         check_fits(thread, request, model)
         messages = await with_content(world.files, answer.state.session_id, request.messages)
-        request = replace(request, messages=tuple(messages))
+        request = replace(request, messages=messages)
         async for part in model.provider.stream(request):
             answer.receive(part)
     except ProviderFault as fault:
@@ -162,9 +162,11 @@ def model_request(answer: "Answer", model: Model, scribe: Scribe | None) -> Mode
 def check_fits(thread: Thread, request: ModelRequest, model: Model) -> None:
     """Refuse what the provider would refuse, or worse, shorten on its own."""
     window = model.capabilities.context_window
-    if thread.context_tokens * 2 < window and len(request.messages) < window // 2000:
+    messages = request.messages
+    if thread.context_tokens * 2 < window and len(messages) < window // 2000:
         return
-    size = len(json.dumps([request.system, request.messages, request.tools]))
+    size = len(json.dumps([request.system, request.tools]))
+    size += messages.characters if isinstance(messages, Conversation) else len(json.dumps(messages))
     if max(thread.context_tokens, size // (CHARACTERS_PER_TOKEN * 2)) >= window:
         raise ProviderFault(
             f"The conversation does not fit the model's context window of {window} tokens, and "

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agentstead.errors import StoreFault
+from agentstead.prompt.context import Conversation, names_file
 from agentstead.wire import file
 from agentstead.worker.world import Content, SessionFiles
 
@@ -22,6 +23,8 @@ async def with_content(
     files: SessionFiles, session_id: str, messages: Sequence[Mapping[str, Any]]
 ) -> Sequence[Mapping[str, Any]]:
     """The messages with the content of the files that they name."""
+    if isinstance(messages, Conversation) and not messages.files:
+        return messages
     named = [block["source"]["file_id"] for message in messages for block in naming(message)]
     if not named:
         return messages
@@ -50,12 +53,6 @@ def naming(message: Mapping[str, Any]) -> Iterator[Block]:
             yield from naming(block)
         elif names_file(block):
             yield block
-
-
-def names_file(block: Block) -> bool:
-    """Whether a block's content is a file's."""
-    source = block.get("source")
-    return isinstance(source, Mapping) and source.get("type") == "file"
 
 
 def filled(block: Block, known: Mapping[str, Content], shown: Mapping[str, Block]) -> Block:

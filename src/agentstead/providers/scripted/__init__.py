@@ -25,6 +25,7 @@ from agentstead.providers.provider import (
     fault,
 )
 from agentstead.providers.scripted.place import Place, filled, find
+from agentstead.providers.scripted.reading import Reading, Readings, size
 from agentstead.providers.scripted.scenario import Scenario, Trouble, Turn, load, parse
 from agentstead.settings import Settings
 
@@ -49,6 +50,7 @@ class Scripted:
         self.clock = clock or SystemClock()
         self.timeout_seconds = timeout_seconds
         self.troubled: Counter[object] = Counter()
+        self.readings = Readings()
 
     @classmethod
     def from_settings(cls, settings: Settings, clock: Clock) -> Self:
@@ -88,7 +90,8 @@ class Scripted:
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[Part]:
         """Play the turn that is due."""
-        place = find(self.scenario, request)
+        read = self.readings.of(request.messages)
+        place = find(self.scenario, request, read)
         turn = place.turn or self._without_turn(place)
         trouble = self._trouble(place, turn, request)
         await self._before(trouble)
@@ -102,7 +105,7 @@ class Scripted:
             yield part
         if limit is not None:
             raise cut("the scenario says so")
-        yield self._done(turn, content, request)
+        yield self._done(turn, content, request, read)
 
     def _without_turn(self, place: Place) -> Turn:
         """What it says when the scenario has nothing to say."""
@@ -165,7 +168,11 @@ class Scripted:
                 number += 1
 
     def _done(
-        self, turn: Turn, content: tuple[Mapping[str, Any], ...], request: ModelRequest
+        self,
+        turn: Turn,
+        content: tuple[Mapping[str, Any], ...],
+        request: ModelRequest,
+        read: Reading,
     ) -> Done:
         refused = turn.refusal
         usual = "refusal" if refused else "tool_use" if turn.tools else "end_turn"
@@ -176,7 +183,7 @@ class Scripted:
                 "category": refused.category,
                 "explanation": refused.explanation,
             }
-        usage = Usage(**turn.usage) if turn.usage is not None else estimated(request, content)
+        usage = Usage(**turn.usage) if turn.usage is not None else estimated(request, content, read)
         return Done(content, turn.stop_reason or usual, usage, MODEL, details)
 
 
@@ -186,11 +193,13 @@ def built_in() -> Scenario:
     return parse(file.read_text(encoding="utf-8"), "demo.json")
 
 
-def estimated(request: ModelRequest, content: tuple[Mapping[str, Any], ...]) -> Usage:
+def estimated(
+    request: ModelRequest, content: tuple[Mapping[str, Any], ...], read: Reading
+) -> Usage:
     """Tokens guessed from characters; with cache marks, all but the newest message is cached."""
-    sizes = [size(each["content"]) for each in request.messages]
-    before = sum(size(each) for each in (*request.system, *request.tools)) + sum(sizes[:-1])
-    newest = sizes[-1] if sizes else 0
+    newest = size(request.messages[-1]["content"]) if request.messages else 0
+    before = sum(size(each) for each in (*request.system, *request.tools))
+    before += read.characters - newest
     marked = any("cache_control" in block for block in (*request.system, *request.tools))
     answer = size(content)
     return Usage(
@@ -198,14 +207,3 @@ def estimated(request: ModelRequest, content: tuple[Mapping[str, Any], ...]) -> 
         cache_read_input_tokens=before // CHARACTERS_PER_TOKEN if marked else 0,
         output_tokens=max(1, answer // CHARACTERS_PER_TOKEN),
     )
-
-
-def size(value: Any) -> int:
-    """The characters in all texts of a value."""
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, (list, tuple)):
-        return sum(map(size, value))
-    if isinstance(value, (dict, Mapping)):  # dict first: the other check is ten times slower
-        return sum(map(size, value.values()))
-    return 1

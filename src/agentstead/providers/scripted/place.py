@@ -6,9 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agentstead.providers.provider import ModelRequest
+from agentstead.providers.scripted.reading import Message, Reading, read_on, text_of
 from agentstead.providers.scripted.scenario import Scenario, Script, Turn, When
-
-Message = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,29 +45,33 @@ class Place:
     """Index of the script and number of the answer; counts trouble."""
 
 
-def find(scenario: Scenario, request: ModelRequest) -> Place:
-    """The turn that answers this request."""
-    spoken = [i for i, message in enumerate(request.messages) if speaks(message)]
-    start = spoken[-1] if spoken else -1
-    user = text_of(request.messages[start]["content"]) if spoken else ""
+def find(scenario: Scenario, request: ModelRequest, read: Reading | None = None) -> Place:
+    """The turn that answers this request; `read`: what is known of its messages."""
+    read = read or read_on(None, request.messages)
+    start = read.start
+    user = text_of(request.messages[start]["content"]) if read.spoken else ""
     system = "\n".join(str(block["text"]) for block in request.system)
-    seen = Seen(user, len(spoken), system, model=request.model)
+    seen = Seen(user, read.spoken, system, model=request.model)
     for index, script in enumerate(scenario.scripts):
         groups = holds(script.when, seen)
         if groups is None:
             continue
         seen = replace(seen, groups=groups)
-        return walk(script, index, seen, request.messages[start + 1 :])
+        return walk(script, index, seen, request.messages, read)
     return Place(None, None, seen)
 
 
-def walk(script: Script, index: int, seen: Seen, since: Sequence[Message]) -> Place:
+def walk(
+    script: Script, index: int, seen: Seen, messages: Sequence[Message], read: Reading
+) -> Place:
     """Go through the answers already given, to the turn that is due."""
-    answers = sum(message["role"] == "assistant" for message in since)
-    last = since[-1] if since and since[-1]["role"] == "user" else None
+    answers = read.answers
+    last = messages[-1] if len(messages) > read.start + 1 else None
+    if last and last["role"] != "user":
+        last = None
     now = with_results(seen, tuple(results_of(last)) if last else ())
     if any(turn.when is not None for turn in script.turns):
-        position = after(script, seen, since)
+        position = after(script, seen, messages[read.start + 1 :])
     else:
         position = answers % max(1, len(script.turns)) if script.loop else answers
     position = due(script, position, now)
@@ -125,23 +128,6 @@ def holds(when: When | None, seen: Seen) -> Mapping[str, str] | None:
         and (when.is_error is None or when.is_error == any(r.is_error for r in seen.results))
     )
     return groups if kept else None
-
-
-def speaks(message: Message) -> bool:
-    """Whether a message holds the user's own words: not the model's, not bare tool results."""
-    if message["role"] != "user":
-        return False
-    content = message["content"]
-    if isinstance(content, str):
-        return bool(content)
-    return any(block.get("type") == "text" and block["text"] for block in content)
-
-
-def text_of(content: Any) -> str:
-    """The text blocks of a content."""
-    if isinstance(content, str):
-        return content
-    return "\n".join(b["text"] for b in content if b.get("type") == "text")
 
 
 def results_of(message: Message) -> Iterator[Result]:
