@@ -17,6 +17,7 @@ import jsonschema_rs
 from agentstead.clock import Clock
 from agentstead.errors import ConnectorFault
 from agentstead.sandbox.sandbox import Outcome
+from agentstead.telemetry import logs
 from agentstead.tools.connectors.breaker import Breaker
 from agentstead.tools.connectors.connector import (
     Connector,
@@ -27,6 +28,8 @@ from agentstead.tools.connectors.connector import (
 from agentstead.tools.connectors.rate import Rates
 from agentstead.tools.tool import Effect, given
 from agentstead.wire.shape import canonical
+
+log = logs.get("connectors")
 
 NOTHING_DONE = frozenset({"unreachable", "rate_limited"})
 """Faults after which even a write may go out again."""
@@ -118,6 +121,13 @@ async def _in_time(declared: Declared, connector: Connector, call: ConnectorCall
     except TimeoutError:
         raise ConnectorFault(
             f"{declared.name} did not answer within {declared.timeout_seconds:g} s.", kind="timeout"
+        ) from None
+    except ConnectorFault:
+        raise
+    except Exception as error:  # drivers raise all sorts; a session must not end of one
+        log.exception("a connector failed", connector=declared.id, tool=call.tool.name)
+        raise ConnectorFault(
+            f"{declared.name} failed ({type(error).__name__}); the platform's log says how."
         ) from None
 
 

@@ -29,31 +29,183 @@ NOWHERE = (
 )  # fmt: skip
 """Refused wherever they stand."""
 FUNCTIONS = frozenset(
-    """
-    age array_agg array_append array_cat array_length array_position array_remove array_to_json
-    array_to_string array_upper avg bit_and bit_or bool_and bool_or btrim cardinality char_length
-    clock_timestamp concat_ws cume_dist date date_add date_format date_sub dayname dense_rank extract
-    find_in_set format from_unixtime generate_subscripts group_concat hex host ifnull inet initcap instr
-    iif isfinite json_agg json_array json_array_elements json_array_elements_text json_array_length
-    json_build_array json_build_object json_contains json_each json_each_text json_extract
-    json_extract_path json_extract_path_text json_group_array json_group_object json_keys json_object
-    json_object_agg json_object_keys json_query json_set json_strip_nulls json_to_record
-    json_to_recordset json_type json_typeof json_unquote json_valid json_value jsonb_agg
-    jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_array
-    jsonb_build_object jsonb_each jsonb_each_text jsonb_extract_path jsonb_extract_path_text
-    jsonb_insert jsonb_object_agg jsonb_object_keys jsonb_path_exists jsonb_path_query
-    jsonb_path_query_array jsonb_pretty jsonb_set jsonb_strip_nulls jsonb_to_record jsonb_to_recordset
-    jsonb_typeof julianday justify_days justify_interval lag last_day lead locate lpad ltrim make_date
-    make_interval make_time make_timestamp make_timestamptz maketime mode monthname netmask now ntile
-    octet_length overlay percent_rank percentile_cont percentile_disc pg_typeof phraseto_tsquery
-    plainto_tsquery position quote_ident quote_literal quote_nullable rank regexp_match regexp_matches
-    regexp_replace regexp_split_to_array regexp_split_to_table replace reverse row_number row_to_json
-    rpad rtrim setweight similarity statement_timestamp str_to_date strftime string_agg string_to_array
-    strip strpos substr timediff timestampdiff to_ascii to_char to_date to_hex to_json to_jsonb
-    to_number to_timestamp to_tsquery to_tsvector total total_changes transaction_timestamp translate
-    trunc ts_headline ts_rank ts_rank_cd typeof unaccent unhex unicode unix_timestamp upper_inf
-    websearch_to_tsquery width_bucket word_similarity
-    """.split()
+    [
+        "age",
+        "array_agg",
+        "array_append",
+        "array_cat",
+        "array_length",
+        "array_position",
+        "array_remove",
+        "array_to_json",
+        "array_to_string",
+        "array_upper",
+        "avg",
+        "bit_and",
+        "bit_or",
+        "bool_and",
+        "bool_or",
+        "btrim",
+        "cardinality",
+        "char_length",
+        "clock_timestamp",
+        "concat_ws",
+        "cume_dist",
+        "date",
+        "date_add",
+        "date_format",
+        "date_sub",
+        "dayname",
+        "dense_rank",
+        "extract",
+        "find_in_set",
+        "format",
+        "from_unixtime",
+        "generate_subscripts",
+        "group_concat",
+        "hex",
+        "host",
+        "ifnull",
+        "inet",
+        "initcap",
+        "instr",
+        "iif",
+        "isfinite",
+        "json_agg",
+        "json_array",
+        "json_array_elements",
+        "json_array_elements_text",
+        "json_array_length",
+        "json_build_array",
+        "json_build_object",
+        "json_contains",
+        "json_each",
+        "json_each_text",
+        "json_extract",
+        "json_extract_path",
+        "json_extract_path_text",
+        "json_group_array",
+        "json_group_object",
+        "json_keys",
+        "json_object",
+        "json_object_agg",
+        "json_object_keys",
+        "json_query",
+        "json_set",
+        "json_strip_nulls",
+        "json_to_record",
+        "json_to_recordset",
+        "json_type",
+        "json_typeof",
+        "json_unquote",
+        "json_valid",
+        "json_value",
+        "jsonb_agg",
+        "jsonb_array_elements",
+        "jsonb_array_elements_text",
+        "jsonb_array_length",
+        "jsonb_build_array",
+        "jsonb_build_object",
+        "jsonb_each",
+        "jsonb_each_text",
+        "jsonb_extract_path",
+        "jsonb_extract_path_text",
+        "jsonb_insert",
+        "jsonb_object_agg",
+        "jsonb_object_keys",
+        "jsonb_path_exists",
+        "jsonb_path_query",
+        "jsonb_path_query_array",
+        "jsonb_pretty",
+        "jsonb_set",
+        "jsonb_strip_nulls",
+        "jsonb_to_record",
+        "jsonb_to_recordset",
+        "jsonb_typeof",
+        "julianday",
+        "justify_days",
+        "justify_interval",
+        "lag",
+        "last_day",
+        "lead",
+        "locate",
+        "lpad",
+        "ltrim",
+        "make_date",
+        "make_interval",
+        "make_time",
+        "make_timestamp",
+        "make_timestamptz",
+        "maketime",
+        "mode",
+        "monthname",
+        "netmask",
+        "now",
+        "ntile",
+        "octet_length",
+        "overlay",
+        "percent_rank",
+        "percentile_cont",
+        "percentile_disc",
+        "pg_typeof",
+        "phraseto_tsquery",
+        "plainto_tsquery",
+        "position",
+        "quote_ident",
+        "quote_literal",
+        "quote_nullable",
+        "rank",
+        "regexp_match",
+        "regexp_matches",
+        "regexp_replace",
+        "regexp_split_to_array",
+        "regexp_split_to_table",
+        "replace",
+        "reverse",
+        "row_number",
+        "row_to_json",
+        "rpad",
+        "rtrim",
+        "setweight",
+        "similarity",
+        "statement_timestamp",
+        "str_to_date",
+        "strftime",
+        "string_agg",
+        "string_to_array",
+        "strip",
+        "strpos",
+        "substr",
+        "timediff",
+        "timestampdiff",
+        "to_ascii",
+        "to_char",
+        "to_date",
+        "to_hex",
+        "to_json",
+        "to_jsonb",
+        "to_number",
+        "to_timestamp",
+        "to_tsquery",
+        "to_tsvector",
+        "total",
+        "total_changes",
+        "transaction_timestamp",
+        "translate",
+        "trunc",
+        "ts_headline",
+        "ts_rank",
+        "ts_rank_cd",
+        "typeof",
+        "unaccent",
+        "unhex",
+        "unicode",
+        "unix_timestamp",
+        "upper_inf",
+        "websearch_to_tsquery",
+        "width_bucket",
+        "word_similarity",
+    ]
 )
 """Beside SQL's own: functions that compute something and do nothing else."""
 MARK = "agentstead_parameter_"
@@ -73,11 +225,13 @@ def checked(
     parameters: Mapping[str, Any],
     dialect: str,
     may: Collection[str],
+    rows_max: int,
     functions: Collection[str] = (),
 ) -> Statement:
     """The statement, if it does no more than it may (`read`, `write`, `delete`). ConnectorFault.
 
-    `functions`: allowed beside the known ones.
+    `rows_max`: of an answer; one more is asked for, to tell whether there are more. `functions`: allowed
+    beside the known ones.
     """
     tree = _parsed(sql, dialect)
     wanted = _wanted(tree)
@@ -85,23 +239,19 @@ def checked(
         raise ConnectorFault(f"it would {wanted}, which is not granted here.", kind="denied")
     for node in tree.walk():
         _check(node, may, frozenset(one.lower() for one in functions))
-    return _written(tree, parameters, dialect)
+    return _written(_limited(tree, rows_max + 1), parameters, dialect)
 
 
 def _parsed(sql: str, dialect: str) -> exp.Expression:
     if len(sql) > STATEMENT_CHARACTERS_MAX:
-        raise ConnectorFault(
-            f"sql: At most {STATEMENT_CHARACTERS_MAX} characters.", kind="invalid"
-        )
+        raise ConnectorFault(f"sql: At most {STATEMENT_CHARACTERS_MAX} characters.", kind="invalid")
     try:
         trees = [tree for tree in sqlglot.parse(sql, dialect=dialect) if tree is not None]
     except (SqlglotError, RecursionError) as error:
         said = re.sub(r"\x1b\[\d+m", "", str(error).partition("\n")[0])[:300]
         raise ConnectorFault(f"sql: It cannot be read: {said}", kind="invalid") from None
     if len(trees) != 1:
-        raise ConnectorFault(
-            f"sql: Must be one statement; these are {len(trees)}.", kind="denied"
-        )
+        raise ConnectorFault(f"sql: Must be one statement; these are {len(trees)}.", kind="denied")
     found = trees[0]
     assert isinstance(found, exp.Expression)
     return found
@@ -124,7 +274,7 @@ def _wanted(tree: exp.Expression) -> str:
     )
 
 
-def _check(node: exp.Expression, may: Collection[str], functions: frozenset[str]) -> None:
+def _check(node: exp.Expr, may: Collection[str], functions: frozenset[str]) -> None:
     """One part of a statement, wherever it stands."""
     if isinstance(node, NOWHERE):
         raise ConnectorFault(f"{node.key.upper()} is not allowed.", kind="denied")
@@ -142,6 +292,22 @@ def _check(node: exp.Expression, may: Collection[str], functions: frozenset[str]
             )
 
 
+def _limited(tree: exp.Expression, rows: int) -> exp.Expression:
+    """A query that asks for no more rows than are looked at."""
+    if not isinstance(tree, READS):
+        return tree
+    given = tree.args.get("limit")
+    if given is None and isinstance(tree, exp.Query) and not isinstance(tree, exp.Subquery):
+        return tree.limit(rows)
+    own = given.expression if isinstance(given, exp.Limit) else None
+    if isinstance(own, exp.Literal) and own.is_int and int(own.this) <= rows:
+        return tree
+    if isinstance(tree, exp.Values) and given is None:
+        return tree  # as long as the statement itself
+    alias = exp.TableAlias(this=exp.to_identifier("asked"))
+    return exp.select("*").from_(exp.Subquery(this=tree, alias=alias)).limit(rows)
+
+
 def _written(tree: exp.Expression, parameters: Mapping[str, Any], dialect: str) -> Statement:
     """The statement anew, with its parameters named."""
     names: list[str] = []
@@ -153,7 +319,9 @@ def _written(tree: exp.Expression, parameters: Mapping[str, Any], dialect: str) 
                 kind="invalid",
             )
         if name not in parameters:
-            raise ConnectorFault(f"parameters.{name}: It is named in sql, and missing.", kind="invalid")
+            raise ConnectorFault(
+                f"parameters.{name}: It is named in sql, and missing.", kind="invalid"
+            )
         node.replace(exp.var(f"{MARK}{len(names)}_"))
         names.append(name)
     for name in parameters:

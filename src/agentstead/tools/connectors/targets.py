@@ -98,4 +98,6 @@ class Targets:
                 f"{path} is below none of the folders that the operator lists in {SQLITE_SETTING}.",
                 kind="denied",
             )
+        if not found.is_file():
+            raise ConnectorFault(f"There is no file {path}.", kind="unreachable")
         return found
