@@ -25,6 +25,7 @@ CATCH_ALL = {
     "src/agentstead/api/faults.py",
     "src/agentstead/worker/loop.py",
     "src/agentstead/chores/chore.py",
+    "src/agentstead/tools/connectors/guard.py",
 }
 EVENT_SQL = re.compile(
     r"\b(?:from|into|update|join|table|only)\s+(?:events|inbox)\b", re.IGNORECASE
