@@ -101,6 +101,11 @@ async def _process(
         raise _fault(error.strerror or str(error), str(task["do"])) from error
     try:
         yield process
+        assert process.stderr is not None
+        if process.stderr.at_eof():
+            # it ends by itself; a signal would look whether it has, and take the answer from
+            # whoever waits for it
+            await process.wait()
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):

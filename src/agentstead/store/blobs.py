@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 PIECE_BYTES = 1 << 20
 """Written and read at a time; a thread's turn costs more than a smaller piece."""
+FLUSH_BYTES = 8 << 20
+"""Written before the disk is told to begin: at the end little is left to wait for."""
 INCOMING = ".incoming"
 """Folder of bodies that are being written."""
 READABLE = 0o644
@@ -74,15 +76,20 @@ class FolderBlobs:
         target = self._path(blob_id)
         size, digest, pending = 0, hashlib.sha256(), bytearray()
         file = await asyncio.to_thread(self._open, draft)
+        flush = Flush(file)
         try:
             async for chunk in limited(chunks, bytes_max):
                 size += len(chunk)
                 pending += chunk
                 if len(pending) >= PIECE_BYTES:
                     await to_its_end(_write, file, digest, pending)
+                    flush.begin(size)
             await to_its_end(_write, file, digest, pending)
+            await flush.ended()
             await to_its_end(_finish, file, draft, target)
         except BaseException:
+            with suppress(StoreFault):
+                await flush.ended()
             file.close()
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
@@ -157,6 +164,38 @@ class FolderBlobs:
                         yield entry.name
 
 
+class Flush:
+    """Has a file written to the disk while more of it comes."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._work: asyncio.Future[None] | None = None
+        self._size = 0
+        """Of the file, when it began last."""
+
+    def begin(self, size: int) -> None:
+        """Begin, unless it is at work or little has come since."""
+        if size - self._size >= FLUSH_BYTES and (self._work is None or self._work.done()):
+            earlier, self._size = self._work, size
+            self._work = asyncio.ensure_future(self._run(earlier))
+
+    async def ended(self) -> None:
+        """Wait until it rests, also when cancelled; StoreFault when the disk refused any of it."""
+        work, self._work = self._work, None
+        if work is None:
+            return
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await asyncio.wait([work])
+            raise
+
+    async def _run(self, earlier: "asyncio.Future[None] | None") -> None:
+        if earlier is not None:
+            await earlier  # what the disk says of a failure it says once
+        await asyncio.to_thread(_flush, self._file)
+
+
 async def limited(chunks: AsyncIterator[bytes], bytes_max: int) -> AsyncIterator[bytes]:
     """The chunks; TooLarge once there are more bytes."""
     size = 0
@@ -202,6 +241,11 @@ def _write(file: BinaryIO, digest: "hashlib._Hash", pending: bytearray) -> None:
         while done < len(rest):
             done += file.write(rest[done:]) or 0
     pending.clear()
+
+
+def _flush(file: BinaryIO) -> None:
+    with disk_faults():
+        os.fdatasync(file.fileno())
 
 
 def _finish(file: BinaryIO, draft: Path, target: Path) -> None:

@@ -11,11 +11,22 @@ from pathlib import Path
 
 import pytest
 
+from agentstead.sandbox.archive.__main__ import compression
+from agentstead.sandbox.archive.ahead import Ahead
+from agentstead.sandbox.archive.headers import (
+    FILE,
+    FOLDER,
+    RECORDS,
+    RECORDS_MAX,
+    Damaged,
+    Header,
+)
 from agentstead.sandbox.archive.pack import Pack
-from agentstead.sandbox.archive.unpack import Damaged, Unpack
+from agentstead.sandbox.archive.unpack import Unpack
 from agentstead.sandbox.archive.walk import DEPTH_MAX, TooMuch, fingerprint
 from agentstead.sandbox.supervisor import disk
 
+zstd = compression("")
 NAMES = ("workspace", "outputs")
 
 
@@ -34,8 +45,12 @@ def opened(root: Path) -> Iterator[dict[str, int]]:
 
 def packed(root: Path, bytes_max: int = 1 << 30) -> tuple[bytes, Pack]:
     out = io.BytesIO()
+
+    def take(piece: memoryview) -> None:
+        out.write(piece)
+
     with opened(root) as trees:
-        pack = Pack(trees, lambda data: bool(out.write(data)) and None, bytes_max)
+        pack = Pack(trees, take, bytes_max)
         pack.write()
     return out.getvalue(), pack
 
@@ -232,3 +247,114 @@ def test_no_archive_leads_out(tree: Path, again: Path, way: str) -> None:
     assert os.listdir(leak) == ["there"]
     assert (leak / "there").stat().st_nlink == 1
     assert not (again / "workspace" / "e").exists()
+
+
+LONG = b"workspace/" + b"n" * 120
+
+
+@pytest.mark.parametrize("name", [LONG, LONG + b"\xff\n=", b"workspace/plain"])
+def test_headers_of_the_standard_library_are_read(again: Path, name: bytes) -> None:
+    """Earlier versions wrote what was long, or had holes, with it."""
+    info = tarfile.TarInfo(os.fsdecode(name))
+    info.mode, info.mtime, info.uid, info.gid = 0o640, 1_000_000_000, 1000, 1000
+    table = b"1\n4096\n3\n".ljust(512, b"\0")
+    sparse = member("sparse")
+    sparse.size = len(table) + 3
+    sparse.pax_headers = {
+        "GNU.sparse.major": "1",
+        "GNU.sparse.minor": "0",
+        "GNU.sparse.name": os.fsdecode(name) + "-holes",
+        "GNU.sparse.realsize": "8192",
+    }
+    link = member(os.fsdecode(name) + "-link", tarfile.SYMTYPE, "y" * 150)
+    blocks = [
+        one.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape") for one in (info, sparse, link)
+    ]
+    data = blocks[0] + blocks[1] + table + b"end".ljust(512, b"\0") + blocks[2] + bytes(1024)
+    unpack = unpacked(data, again)
+    assert (unpack.files, unpack.left_out.count) == (2, 0)
+    made = os.fsencode(again) + b"/" + name
+    assert os.stat(made).st_mtime == 1_000_000_000
+    assert stat.S_IMODE(os.stat(made).st_mode) == 0o640
+    assert Path(os.fsdecode(made + b"-holes")).read_bytes() == bytes(4096) + b"end" + bytes(4093)
+    assert os.readlink(made + b"-link") == b"y" * 150
+
+
+def test_others_read_what_is_written(tree: Path) -> None:
+    names = [b"n" * 120, b"x" * 100 + b"\xff", b"plain"]
+    for name in names:
+        path = Path(os.fsdecode(os.fsencode(tree / "workspace") + b"/" + name))
+        path.write_bytes(name)
+        path.chmod(0o600)
+    (tree / "workspace" / "long").symlink_to("y" * 150)
+    with (tree / "workspace" / "holes").open("wb") as file:
+        file.seek(1 << 20)
+        file.write(b"end")
+    with tarfile.open(fileobj=io.BytesIO(packed(tree)[0])) as archive:
+        for name in names:
+            found = archive.getmember(os.fsdecode(b"workspace/" + name))
+            content = archive.extractfile(found)
+            assert content is not None
+            assert content.read() == name
+            assert (found.mode, found.uid) == (0o600, 1000)
+        assert archive.getmember("workspace/long").linkname == "y" * 150
+        holes = archive.extractfile("workspace/holes")
+        assert holes is not None
+        assert holes.read() == bytes(1 << 20) + b"end"
+
+
+def sealed(length: int, content: bytes = b"") -> bytes:
+    """Records, said to be so long."""
+    return Header(b"x", RECORDS, 0, 0, length).blocks() + content.ljust(512, b"\0")
+
+
+BROKEN: dict[str, bytes] = {
+    "a sum": b"workspace/e".ljust(512, b"\0"),
+    "a number": Header(b"workspace/e", FILE, 0, 0).blocks().replace(b"0000000", b"-000001", 1),
+    "records without an end": sealed(RECORDS_MAX + 1),
+    "a record of no length": sealed(8, b"0 path=a\n"),
+    "a record without a value": sealed(8, b"8 path \n"),
+    "a size below nothing": sealed(11, b"11 size=-1\n")
+    + Header(b"workspace/e", FILE, 0, 0).blocks(),
+    "a folder with content": Header(b"workspace/e", FOLDER, 0, 0, 512).blocks() + bytes(512),
+    "a name with its end in it": sealed(20, b"20 path=workspace/\0e\n")
+    + Header(b"workspace/e", FILE, 0, 0).blocks(),
+}
+
+
+@pytest.mark.parametrize("way", BROKEN)
+def test_broken_headers_are_damage(tree: Path, again: Path, way: str) -> None:
+    with pytest.raises(Damaged):
+        unpacked(BROKEN[way] + bytes(1024), again)
+    assert os.listdir(again / "workspace") == []
+
+
+@pytest.mark.parametrize(
+    "table", [b"1\n0\n", b"2\n0\n1\n", b"9999\n", b"1\n-1\n4\n", b"1\n0\n5\n", b"7" * 400]
+)
+def test_a_broken_list_of_parts_is_damage(tree: Path, again: Path, table: bytes) -> None:
+    header = Header(b"workspace/e", FILE, 0o600, 0, 512 + 4)
+    header.sparse = 4
+    with pytest.raises(Damaged):
+        unpacked(header.blocks() + table.ljust(512, b"\0") + bytes(512 + 1024), again)
+
+
+def test_what_comes_compressed_is_read_whole_or_refused(tmp_path: Path) -> None:
+    whole = os.urandom(3 << 20) + bytes(3 << 20)
+    packed = zstd.compress(whole, options={zstd.CompressionParameter.checksum_flag: 1})
+
+    def read(data: bytes) -> bytes:
+        (tmp_path / "archive").write_bytes(data)
+        file = os.open(tmp_path / "archive", os.O_RDONLY)
+        try:
+            source = Ahead(file, zstd.ZstdDecompressor())
+            return b"".join(iter(lambda: bytes(source.read(1 << 16)), b""))
+        finally:
+            os.close(file)
+
+    assert read(packed) == whole
+    for data in (packed[:-1], packed[:1000], b"", packed + b"x", packed + packed):
+        with pytest.raises(Damaged):
+            read(data)
+    with pytest.raises(zstd.ZstdError):
+        read(packed[:-1] + bytes([packed[-1] ^ 1]))

@@ -6,42 +6,50 @@ an agent made, and has no descriptor but those it is told of.
 """
 
 import ctypes
+import fcntl
+import gc
 import json
 import os
 import resource
 import sys
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+    sys.path.insert(0, os.path.abspath(f"{__file__}/../../../.."))
 
+from agentstead.sandbox.archive.ahead import Ahead
+from agentstead.sandbox.archive.headers import Damaged
 from agentstead.sandbox.archive.pack import Pack
-from agentstead.sandbox.archive.unpack import Damaged, Unpack
+from agentstead.sandbox.archive.unpack import Unpack
 from agentstead.sandbox.archive.walk import LeftOut, TooMuch, fingerprint
 
 NICE = 5
 MEMORY_BYTES = 2 << 30
 PR_SET_NO_NEW_PRIVS = 38
 LEVEL = 1
-WORKERS = 1
+WORKERS = 2
 """Threads that compress while the main one reads."""
 OUT = 1
+PIPE_BYTES = 1 << 20
+"""What may be on its way to the platform, or from it, while neither waits for the other."""
 
 
 def main() -> None:
     """Do it and report."""
+    gc.disable()  # nothing here goes round in circles
     task = json.loads(sys.argv[1])
     trees: dict[str, int] = task["trees"]
+    zstd = compression(task["libraries"])  # while files of the host can be read
     drop(task["uid"], {0, 1, 2, *trees.values()})
-    if task["libraries"]:
-        sys.path.append(task["libraries"])
+    with suppress(OSError):  # the kernel grants less; or a test reads from a file
+        fcntl.fcntl(OUT if task["do"] == "save" else 0, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     try:
         if task["do"] == "save":
             os.nice(NICE)  # nobody waits for it
-            said = save(trees, task)
+            said = save(trees, task, zstd)
         else:
-            said = restore(trees)
+            said = restore(trees, zstd)
     except TooMuch as error:
         said = {"error": str(error), "kind": "large"}
     except Damaged as error:
@@ -51,12 +59,11 @@ def main() -> None:
     os.write(2, b"\n" + json.dumps(said).encode() + b"\n")
 
 
-def save(trees: dict[str, int], task: dict[str, Any]) -> dict[str, Any]:
+def save(trees: dict[str, int], task: dict[str, Any], zstd: Any) -> dict[str, Any]:
     """Write the archive, unless everything is as it was."""
     stamp = fingerprint(trees)  # first: what changes meanwhile makes another one next time
     if stamp == task["known"]:
         return {"same": True, "stamp": stamp}
-    zstd = compression()
     setting = zstd.CompressionParameter
     options = {
         setting.compression_level: LEVEL,
@@ -71,23 +78,23 @@ def save(trees: dict[str, int], task: dict[str, Any]) -> dict[str, Any]:
     return {"stamp": stamp, **counts, **told(pack.walk.left_out)}
 
 
-def restore(trees: dict[str, int]) -> dict[str, Any]:
+def restore(trees: dict[str, int], zstd: Any) -> dict[str, Any]:
     """Make everything from the archive."""
-    zstd = compression()
     unpack = Unpack(trees)
     try:
-        with zstd.ZstdFile(sys.stdin.buffer, "rb") as source:
-            unpack.read(source)
+        unpack.read(Ahead(0, zstd.ZstdDecompressor()))
     except zstd.ZstdError as error:
         raise Damaged(str(error)) from error
     return {"stamp": fingerprint(trees), "files": unpack.files, **told(unpack.left_out)}
 
 
-def compression() -> Any:
+def compression(libraries: str) -> Any:
     """The standard library's Zstandard, or its backport."""
     if sys.version_info >= (3, 14):
         from compression import zstd
     else:
+        if libraries:
+            sys.path.append(libraries)
         from backports import zstd
     return zstd
 
@@ -106,12 +113,10 @@ def everything(data: bytes) -> None:
 
 def drop(uid: int, kept: set[int]) -> None:
     """Become the sandbox's user, with nothing but these descriptors."""
-    for entry in list(Path("/proc/self/fd").iterdir()):
-        if int(entry.name) not in kept:
-            try:
-                os.close(int(entry.name))
-            except OSError:
-                continue  # the one the listing was read from
+    for number in map(int, os.listdir("/proc/self/fd")):
+        if number not in kept:
+            with suppress(OSError):  # the one the listing was read from
+                os.close(number)
     os.umask(0o077)
     os.chdir("/")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -2,55 +2,53 @@
 
 Links are kept as links, hard links as such, holes stay holes. Sockets are not kept. A file that
 changes while it is read comes out in the length it had when its turn came. The archive is what
-`tar` reads; only what does not fit its plain headers is written by the standard library, which is
-slow.
+`tar` reads.
 """
 
 import os
 import stat
-import tarfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 
+from agentstead.sandbox.archive.headers import (
+    BLOCK,
+    FILE,
+    FOLDER,
+    LINK,
+    NUMBER_MAX,
+    PIPE,
+    TWIN,
+    Header,
+)
 from agentstead.sandbox.archive.walk import Entry, TooMuch, Walk
 
-BLOCK = 512
-READ_BYTES = 256 << 10
 PIECE_BYTES = 256 << 10
-"""Handed on at a time."""
+"""Handed on at a time: what fits beside a core, or each byte is fetched from memory once more."""
 EXTENTS_MAX = 4096
 """A file with more parts is written without any hole."""
-OWNER = 1000
-"""Whom files belong to inside."""
-TIME_MAX = SIZE_MAX = 8**11 - 1
-FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-MAGIC = b"ustar\x0000" + bytes(247)
-MODES = 0o1777
-"""Of a mode; nothing is ever run with its owner's rights."""
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Extent = tuple[int, int]
 """Where data begins, and how long it goes on."""
 
 
-@dataclass(slots=True)
 class Pack:
     """One archive in the making."""
 
-    trees: Mapping[str, int]
-    out: Callable[[bytes], None]
-    bytes_max: int
-    """Of the content of files together."""
-    walk: Walk = field(init=False)
-    files: int = 0
-    data: int = 0
-    """Bytes of content."""
-    _pending: list[bytes] = field(default_factory=list)
-    _waiting: int = 0
-    _twins: dict[tuple[int, int], bytes] = field(default_factory=dict)
-    """Files with several names: the name that was written."""
-
-    def __post_init__(self) -> None:
-        self.walk = Walk(self.trees)
+    def __init__(
+        self, trees: Mapping[str, int], out: Callable[[memoryview], None], bytes_max: int
+    ) -> None:
+        self.out = out
+        """Is given a piece that is overwritten once it returns."""
+        self.bytes_max = bytes_max
+        """Of the content of files together."""
+        self.walk = Walk(trees)
+        self.files = 0
+        self.data = 0
+        """Bytes of content."""
+        self._piece = memoryview(bytearray(PIECE_BYTES))
+        self._used = 0
+        self._twins: dict[tuple[int, int], bytes] = {}
+        """Files with several names: the name that was written."""
 
     def write(self) -> None:
         """All of it; raises TooMuch, and whatever `out` raises."""
@@ -67,18 +65,18 @@ class Pack:
         if stat.S_ISREG(mode):
             self._file(entry)
         elif stat.S_ISDIR(mode):
-            self._header(entry, tarfile.DIRTYPE)
+            self._header(entry, FOLDER)
         elif stat.S_ISLNK(mode):
             target = os.readlink(entry.name, dir_fd=entry.folder)
-            self._header(entry, tarfile.SYMTYPE, target=target)
+            self._header(entry, LINK, target=target)
         elif stat.S_ISFIFO(mode):
-            self._header(entry, tarfile.FIFOTYPE)
+            self._header(entry, PIPE)
         elif not stat.S_ISSOCK(mode):
             self.walk.left_out.add(entry.path, "not a file")
 
     def _file(self, entry: Entry) -> None:
         try:
-            file = os.open(entry.name, FILE, dir_fd=entry.folder)
+            file = os.open(entry.name, READ, dir_fd=entry.folder)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -88,7 +86,7 @@ class Pack:
             status = os.fstat(file)
             if not stat.S_ISREG(status.st_mode):
                 return  # another thing took its place
-            entry = Entry(entry.folder, entry.name, entry.path, status)
+            entry.status = status
             self.files += 1
             if not self._twin(entry):
                 self._content(entry, file)
@@ -103,7 +101,7 @@ class Pack:
         first = self._twins.setdefault((status.st_dev, status.st_ino), entry.path)
         if first == entry.path:
             return False
-        self._header(entry, tarfile.LNKTYPE, target=first)
+        self._header(entry, TWIN, target=first)
         return True
 
     def _content(self, entry: Entry, file: int) -> None:
@@ -117,7 +115,7 @@ class Pack:
         if self.data > self.bytes_max:
             raise TooMuch(f"its files take more than {self.bytes_max} bytes")
         if extents == [(0, size)]:
-            self._header(entry, tarfile.REGTYPE, size=size)
+            self._header(entry, FILE, size=size)
         else:
             self._sparse(entry, extents, length)
         for start, part in extents:
@@ -127,64 +125,50 @@ class Pack:
     def _copy(self, file: int, start: int, length: int) -> None:
         end = start + length
         while start < end:
-            piece = os.pread(file, min(READ_BYTES, end - start), start)
-            if not piece:  # it has become shorter
-                piece = bytes(min(READ_BYTES, end - start))
-            self._put(piece)
-            start += len(piece)
+            room = self._piece[self._used : self._used + end - start]
+            count = os.preadv(file, [room], start)
+            if not count:  # it has become shorter
+                room[:] = bytes(len(room))
+                count = len(room)
+            self._fill(count)
+            start += count
 
     def _sparse(self, entry: Entry, extents: list[Extent], length: int) -> None:
         numbers = [len(extents), *(number for extent in extents for number in extent)]
         table = "".join(f"{number}\n" for number in numbers).encode()
         table += bytes(-len(table) % BLOCK)
-        info = self._info(entry, tarfile.REGTYPE, len(table) + length)
-        info.pax_headers = {
-            "GNU.sparse.major": "1",
-            "GNU.sparse.minor": "0",
-            "GNU.sparse.name": info.name,
-            "GNU.sparse.realsize": str(entry.status.st_size),
-        }
-        info.name = "sparse"
-        self._put(long_header(info))
+        self._header(entry, FILE, size=len(table) + length, sparse=entry.status.st_size)
         self._put(table)
 
-    def _header(self, entry: Entry, kind: bytes, *, size: int = 0, target: bytes = b"") -> None:
-        if max(len(entry.path), len(target)) > 100 or size > SIZE_MAX:
-            info = self._info(entry, kind, size)
-            info.linkname = os.fsdecode(target)
-            self._put(long_header(info))
-            return
+    def _header(
+        self,
+        entry: Entry,
+        kind: bytes,
+        *,
+        size: int = 0,
+        target: bytes = b"",
+        sparse: int | None = None,
+    ) -> None:
         status = entry.status
-        first = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0" % (
-            entry.path.ljust(100, b"\0"),
-            status.st_mode & MODES,
-            OWNER,
-            OWNER,
-            size,
-            time_of(status),
-        )
-        last = kind + target.ljust(100, b"\0") + MAGIC
-        # the sum is taken as if it were eight spaces itself
-        self._put(b"%b%06o\0 %b" % (first, sum(first) + sum(last) + 256, last))
-
-    def _info(self, entry: Entry, kind: bytes, size: int) -> tarfile.TarInfo:
-        info = tarfile.TarInfo(os.fsdecode(entry.path))
-        info.type, info.size = kind, size
-        info.mode, info.mtime = entry.status.st_mode & MODES, time_of(entry.status)
-        info.uid = info.gid = OWNER
-        return info
+        header = Header(entry.path, kind, status.st_mode, time_of(status), size, target)
+        header.sparse = sparse
+        self._put(header.blocks())
 
     def _put(self, data: bytes) -> None:
-        self._pending.append(data)
-        self._waiting += len(data)
-        if self._waiting >= PIECE_BYTES:
+        while data:
+            room = self._piece[self._used : self._used + len(data)]
+            room[:] = data[: len(room)]
+            data = data[len(room) :]
+            self._fill(len(room))
+
+    def _fill(self, count: int) -> None:
+        self._used += count
+        if self._used == PIECE_BYTES:
             self._hand_on()
 
     def _hand_on(self) -> None:
-        data = b"".join(self._pending)
-        self._pending.clear()
-        self._waiting = 0
-        self.out(data)
+        self.out(self._piece[: self._used])
+        self._used = 0
 
 
 def extents_of(file: int, size: int) -> Iterator[Extent]:
@@ -205,9 +189,4 @@ def extents_of(file: int, size: int) -> Iterator[Extent]:
 
 def time_of(status: os.stat_result) -> int:
     """When it was written, as far as a header can say it."""
-    return min(max(int(status.st_mtime), 0), TIME_MAX)
-
-
-def long_header(info: tarfile.TarInfo) -> bytes:
-    """A header with whatever does not fit a plain one."""
-    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+    return min(max(int(status.st_mtime), 0), NUMBER_MAX)

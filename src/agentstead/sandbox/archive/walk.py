@@ -4,11 +4,10 @@ Nothing is followed, every step is taken by descriptor, and depth and number of 
 What cannot be looked at is noted, and the walk goes on.
 """
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from hashlib import blake2b
 
 DEPTH_MAX = 128
 ENTRIES_MAX = 1_000_000
@@ -22,12 +21,12 @@ class TooMuch(Exception):
     """The tree is larger than what is to be saved; the message says in which way."""
 
 
-@dataclass(slots=True)
 class LeftOut:
     """What could not be taken along."""
 
-    count: int = 0
-    names: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.count = 0
+        self.names: list[str] = []
 
     def add(self, path: bytes, why: str | None) -> None:
         """Note one."""
@@ -36,25 +35,27 @@ class LeftOut:
             self.names.append(f"{path.decode('utf-8', 'backslashreplace')} ({why})")
 
 
-@dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of a folder."""
 
-    folder: int
-    """The descriptor of the folder; valid until the walk goes on."""
-    name: bytes
-    path: bytes
-    """Relative, from the name of the tree on."""
-    status: os.stat_result
+    __slots__ = ("folder", "name", "path", "status")
+
+    def __init__(self, folder: int, name: bytes, path: bytes, status: os.stat_result) -> None:
+        self.folder = folder
+        """The descriptor of the folder; valid until the walk goes on."""
+        self.name = name
+        self.path = path
+        """Relative, from the name of the tree on."""
+        self.status = status
 
 
-@dataclass(slots=True)
 class Walk:
     """One walk over some trees: name → descriptor of the folder."""
 
-    trees: Mapping[str, int]
-    left_out: LeftOut = field(default_factory=LeftOut)
-    count: int = 0
+    def __init__(self, trees: Mapping[str, int]) -> None:
+        self.trees = trees
+        self.left_out = LeftOut()
+        self.count = 0
 
     def entries(self) -> Iterator[Entry]:
         """Every entry, a folder before what is in it; raises TooMuch."""
@@ -105,10 +106,14 @@ def fingerprint(trees: Mapping[str, int]) -> str:
     total = 0
     for entry in Walk(trees).entries():
         status = entry.status
-        said = (
-            f"{status.st_mode} {status.st_ino} {status.st_size} {status.st_nlink}"
-            f" {status.st_mtime_ns} {status.st_ctime_ns} "
+        said = b"%d %d %d %d %d %d %b" % (
+            status.st_mode,
+            status.st_ino,
+            status.st_size,
+            status.st_nlink,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+            entry.path,
         )
-        digest = hashlib.blake2b(said.encode() + entry.path, digest_size=16).digest()
-        total += int.from_bytes(digest, "big")
+        total += int.from_bytes(blake2b(said, digest_size=16).digest(), "big")
     return f"{total & MASK:032x}"
