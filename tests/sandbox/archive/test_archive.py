@@ -347,14 +347,13 @@ def test_what_comes_compressed_is_read_whole_or_refused(tmp_path: Path) -> None:
         (tmp_path / "archive").write_bytes(data)
         file = os.open(tmp_path / "archive", os.O_RDONLY)
         try:
-            source = Ahead(file, zstd.ZstdDecompressor())
+            source = Ahead(file, zstd)
             return b"".join(iter(lambda: bytes(source.read(1 << 16)), b""))
         finally:
             os.close(file)
 
     assert read(packed) == whole
-    for data in (packed[:-1], packed[:1000], b"", packed + b"x", packed + packed):
+    other = packed[:-1] + bytes([packed[-1] ^ 1])
+    for data in (packed[:-1], packed[:1000], b"", packed + b"x", packed + packed, other):
         with pytest.raises(Damaged):
             read(data)
-    with pytest.raises(zstd.ZstdError):
-        read(packed[:-1] + bytes([packed[-1] ^ 1]))

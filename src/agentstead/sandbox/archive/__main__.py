@@ -81,10 +81,7 @@ def save(trees: dict[str, int], task: dict[str, Any], zstd: Any) -> dict[str, An
 def restore(trees: dict[str, int], zstd: Any) -> dict[str, Any]:
     """Make everything from the archive."""
     unpack = Unpack(trees)
-    try:
-        unpack.read(Ahead(0, zstd.ZstdDecompressor()))
-    except zstd.ZstdError as error:
-        raise Damaged(str(error)) from error
+    unpack.read(Ahead(0, zstd))
     return {"stamp": fingerprint(trees), "files": unpack.files, **told(unpack.left_out)}
 
 

@@ -16,9 +16,9 @@ PIECES = 4
 class Ahead:
     """What a compressed archive holds. Damaged where it is not whole, and whatever else fails on the way."""
 
-    def __init__(self, file: int, decompressor: Any) -> None:
+    def __init__(self, file: int, zstd: Any) -> None:
         self._file = file
-        self._decompressor = decompressor
+        self._zstd = zstd
         self._queue: Queue[bytes | Exception] = Queue(PIECES)
         self._piece = memoryview(b"")
         # nobody waits for it where the caller gives up: the process ends then
@@ -40,11 +40,13 @@ class Ahead:
     def _run(self) -> None:
         try:
             self._all()
-        except Exception as error:  # noqa: BLE001 (raised again by whoever reads)
+        except self._zstd.ZstdError as error:
+            self._queue.put(Damaged(str(error)))
+        except (OSError, MemoryError, Damaged) as error:
             self._queue.put(error)
 
     def _all(self) -> None:
-        engine = self._decompressor
+        engine = self._zstd.ZstdDecompressor()
         while not engine.eof:
             data = os.read(self._file, READ_BYTES) if engine.needs_input else b""
             if engine.needs_input and not data:
