@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from agentstead.cli import examination
+from agentstead.cli.examination import Grade
+from agentstead.settings import Settings
 from tests.support.processes import Platform, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
@@ -24,6 +27,7 @@ def test_it_looks_at_everything_and_makes_nothing(tmp_path: Path) -> None:
         "server",
         "sandbox",
         "limits",
+        "git",
         "models",
         "prices",
         "judge",
@@ -45,6 +49,21 @@ def test_keys_are_said_to_be_set_and_never_shown(tmp_path: Path) -> None:
     assert "Anthropic key is set" in said
     assert "OpenAI-compatible key is set" in said
     assert "canary" not in shown.stdout + shown.stderr
+
+
+def test_git_is_looked_for_where_sandboxes_find_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(data_dir=tmp_path)
+    monkeypatch.setattr(examination, "SYSTEM_PATH", str(tmp_path))
+    found = examination.git(settings)
+    assert (found.grade, found.remedies) == (Grade.LACKING, ["Install the package git."])
+    program = tmp_path / "git"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    assert examination.git(settings).what == f"{program}, checks out repositories"
+    on_engine = examination.git(Settings(data_dir=tmp_path, sandbox="docker"))
+    assert (on_engine.grade, on_engine.remedies) == (Grade.NOTE, ())
 
 
 def test_prices_are_counted_and_a_wrong_file_is_a_failure(tmp_path: Path) -> None:

@@ -111,7 +111,10 @@ async def test_what_is_there_gives_way_to_what_is_restored(shelf: Shelf) -> None
     await shelf.bash("echo old > f")
     await shelf.save("v1")
     await shelf.bash("echo stale > f; echo stale > g; echo t > /tmp/t; sleep 50 & echo started")
+    files = Place(shelf.sandboxes.root, ID).files
+    (files / ".former-user").mkdir()  # of a restoring that was cut off
     await shelf.restore("v2", shelf.archives["v1"])  # while it runs
+    assert not list(files.glob(".former-*"))
     said = await shelf.bash("cat f; ls /workspace /tmp; jobs")
     assert said == "[made again: 1 files]\nold\n/tmp:\n\n/workspace:\nf"
     assert shelf.calls == 3
@@ -121,6 +124,31 @@ async def test_what_is_there_gives_way_to_what_is_restored(shelf: Shelf) -> None
     again = await shelf.sandboxes.call(ID, SPEC, "call_1", "bash", {"command": "echo again > f"})
     assert text(again) == "(no output)"
     assert await shelf.bash("ls") == "(no output)"
+
+
+async def test_where_the_disk_holds_no_two_of_it_the_former_goes_first(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shelf.bash("echo old > f")
+    await shelf.save("v1")
+    await shelf.bash("echo stale > g")
+    await shelf.sandboxes.rest()
+    files = Place(shelf.sandboxes.root, ID).files
+    seen = []
+
+    async def pieces() -> AsyncIterator[bytes]:
+        seen.extend([entry.name for entry in files.iterdir() if entry.name.startswith(".")])
+        yield shelf.archives["v1"]
+
+    await shelf.sandboxes.restore(ID, "v2", pieces(), lambda _: "")
+    assert sorted(seen) == [".former-outputs", ".former-tmp", ".former-user", ".former-workspace"]
+    seen.clear()
+    full = os.statvfs_result([0] * 11)
+    monkeypatch.setattr(os, "statvfs", lambda _: full)
+    await shelf.sandboxes.restore(ID, "v3", pieces(), lambda _: "")
+    monkeypatch.undo()
+    assert not {".former-workspace"} & set(seen)
+    assert await shelf.bash("ls") == "f"
 
 
 async def test_a_damaged_archive_is_refused_and_leaves_nothing_current(shelf: Shelf) -> None:

@@ -22,7 +22,7 @@ from agentstead.api.faults import answered
 from agentstead.api.ports import Services
 from agentstead.api.query import Query
 from agentstead.api.sse import Stream
-from agentstead.api.uploads import OVERHEAD_BYTES, Form
+from agentstead.api.uploads import Form
 from agentstead.errors import NotFound, TooLarge
 from agentstead.log.log import Follower
 from agentstead.settings import Settings
@@ -92,6 +92,8 @@ class Fields:
 
     schema: Mapping[str, Any]
     """Name → JSON schema, for the description of the API."""
+    large: str
+    """The one with files."""
     bytes_max: Callable[[Settings], int]
     """How large the files in it may be."""
 
@@ -201,8 +203,8 @@ def endpoint(
             arguments,
         )
         if route.form is not None:
-            most = route.form.bytes_max(services.settings) + OVERHEAD_BYTES
-            arguments["form"] = Form(request, most)
+            most = route.form.bytes_max(services.settings)
+            arguments["form"] = Form(request, route.form.large, most)
         else:
             body = await read(request, services.settings.request_bytes_max)
             if route.body is not None:

@@ -44,7 +44,9 @@ Piece = Head | bytes | None
 class Form:
     """The form of one request."""
 
-    def __init__(self, request: Request, bytes_max: int) -> None:
+    def __init__(self, request: Request, field: str, bytes_max: int) -> None:
+        self.field = field
+        """Which part of it is large."""
         self.bytes_max = bytes_max
         self.size = 0
         self.pieces: deque[Piece] = deque()
@@ -57,8 +59,8 @@ class Form:
             boundary(request), self._callbacks(), max_header_size=HEADER_BYTES_MAX
         )
         length = request.headers.get("content-length", "")
-        if length.isdigit() and int(length) > bytes_max:
-            raise self._too_large()
+        if length.isdigit() and int(length) > bytes_max + OVERHEAD_BYTES:
+            raise too_large(field, bytes_max)
 
     async def __aiter__(self) -> AsyncIterator["Part"]:
         """The parts, in order; what is left unread of one is skipped."""
@@ -88,15 +90,12 @@ class Form:
         if chunk is None:
             raise Invalid(CUT)
         self.size += len(chunk)
-        if self.size > self.bytes_max:
-            raise self._too_large()
+        if self.size > self.bytes_max + OVERHEAD_BYTES:
+            raise too_large(self.field, self.bytes_max)
         try:
             self._parser.write(chunk)
         except FormParserError as error:
             raise Invalid(f"The request body is not a valid form: {error}.") from None
-
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"The request body is larger than {self.bytes_max} bytes.")
 
     def _callbacks(self) -> Any:
         return {
@@ -188,3 +187,8 @@ def options_of(header: str) -> tuple[str, dict[str, str]]:
         name.decode(errors="replace"): text.decode(errors="replace")
         for name, text in options.items()
     }
+
+
+def too_large(field: str, bytes_max: int) -> TooLarge:
+    """The refusal of what is uploaded in this field."""
+    return TooLarge(f"{field}: At most {bytes_max} bytes are allowed.")

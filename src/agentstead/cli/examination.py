@@ -20,6 +20,7 @@ from agentstead.sandbox.bubblewrap import Bubblewrap
 from agentstead.sandbox.images import debian
 from agentstead.sandbox.images.image import Image
 from agentstead.sandbox.images.images import Images
+from agentstead.sandbox.managers import SYSTEM_PATH
 from agentstead.sandbox.probing import system_of
 from agentstead.sandbox.sandbox import Probe
 from agentstead.sandbox.supervisor.watch import size
@@ -69,6 +70,7 @@ async def examine(settings: Settings) -> list[Finding]:
         await sandbox(settings),
         limits(settings),
         system(settings),
+        git(settings),
         *models(settings),
         prices(settings),
         judge(settings),
@@ -194,6 +196,17 @@ def system(settings: Settings) -> Finding:
     if shutil.which(debian.PROGRAM) is None:
         remedies.append(f"That needs the package {debian.PROGRAM}, which is missing.")
     return Finding(Grade.NOTE, "root file system", f"{what}; no packages of apt", remedies)
+
+
+def git(settings: Settings) -> Finding:
+    """Whether repositories can be checked out: by this host's program, in a sandbox."""
+    if settings.sandbox != "bubblewrap":
+        return Finding(Grade.NOTE, "git", f"not needed: no repositories on {settings.sandbox}")
+    program = shutil.which("git", path=SYSTEM_PATH)
+    if program is None:
+        what = "not found; sessions with a repository fail"
+        return Finding(Grade.LACKING, "git", what, ["Install the package git."])
+    return Finding(Grade.OK, "git", f"{program}, checks out repositories")
 
 
 def temporary_dir() -> Path:

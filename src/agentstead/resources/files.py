@@ -11,9 +11,9 @@ from typing import Any
 from agentstead.api.downloads import Content, Download, download
 from agentstead.api.paging import Cursor, cursor, limit, page
 from agentstead.api.router import Call, Fields, Router
-from agentstead.api.uploads import Form, Part
+from agentstead.api.uploads import Form, Part, too_large
 from agentstead.clock import from_rfc3339
-from agentstead.errors import Invalid, NotFound, Refusal, StoreFault
+from agentstead.errors import Invalid, NotFound, Refusal, StoreFault, TooLarge
 from agentstead.ids import BLOB, SESSION
 from agentstead.store import files as store
 from agentstead.store.blobs import Body
@@ -38,6 +38,7 @@ FORM = Fields(
             "maximum": wire.EXPIRES_MAX,
         },
     },
+    "file",
     lambda settings: settings.file_bytes_max,
 )
 
@@ -100,7 +101,10 @@ class Upload:
     async def store(self, call: Call, blob_id: str) -> None:
         """Stream it into the store."""
         most = call.services.settings.file_bytes_max
-        self.body = await call.services.blobs.put(blob_id, self.watched(), most)
+        try:
+            self.body = await call.services.blobs.put(blob_id, self.watched(), most)
+        except TooLarge:
+            raise too_large("file", most) from None
 
     async def watched(self) -> AsyncIterator[bytes]:
         """The data; its beginning is kept."""

@@ -26,6 +26,8 @@ from agentstead.sandbox.supervisor.place import UIDS, WRITABLE, Place
 from agentstead.store.data_dir import write_private
 
 SAVED = "saved.json"
+FORMER = ".former-"
+"""Prefix of a folder that gives way to what is restored."""
 HOST = ".host"
 """Beside the sandboxes: what their host is called."""
 LOCK_SECONDS = 10.0
@@ -106,8 +108,12 @@ async def restore(
         with _disk():
             await asyncio.to_thread(_make, place)
         saved = Saved("", calls(place))
-        if source is not None:
-            saved = _made(await unpacked(place, source), calls(place))
+        try:
+            if source is not None:
+                saved = _made(await unpacked(place, source), calls(place))
+        finally:
+            with _disk():
+                await asyncio.to_thread(_delete_former, place)
         with _disk():
             place.write_meta(note=note(saved), starts=0)
             _write(place, {"version": version, "stamp": saved.stamp, "calls": saved.calls})
@@ -125,9 +131,34 @@ def _make(place: Place) -> None:
     (place.path / PLANTED).unlink(
         missing_ok=True
     )  # what was planted lies in the archive, or is gone
+    _delete_former(place)  # of a restoring that was cut off
+    spare = disk.free(place.path)
     for name in WRITABLE:
-        disk.delete(place.files / name)
+        _make_way(place.files / name, spare)
     place.make_files(uid)
+
+
+def _make_way(folder: Path, spare: int) -> None:
+    """Move it aside, or delete it where the disk may not hold two of it.
+
+    A file system that has just lost thousands of files takes long to make others: ext4 looks at each
+    of them again for every new one.
+    """
+    try:
+        small = disk.used(folder, spare // 2) <= spare // 2
+        if small:
+            folder.rename(folder.with_name(FORMER + folder.name))
+    except FileNotFoundError:
+        return
+    except OSError:
+        small = False  # a link, or a file
+    if not small:
+        disk.delete(folder)
+
+
+def _delete_former(place: Place) -> None:
+    for name in WRITABLE:
+        disk.delete(place.files / (FORMER + name))
 
 
 async def _locked(place: Place, clock: Clock) -> int:

@@ -202,4 +202,4 @@ def checked_description(text: Any) -> str:
 
 def too_large() -> TooLarge:
     """More than a skill may have."""
-    return TooLarge(f"The skill's files have more than {BYTES_MAX} bytes.")
+    return TooLarge(f"files: At most {BYTES_MAX} bytes are allowed, unpacked and together.")

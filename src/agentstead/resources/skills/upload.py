@@ -25,6 +25,7 @@ FORM = Fields(
         "files[]": {"type": "array", "items": {"type": "string", "format": "binary"}},
         "display_name": {"type": "string", "maxLength": 255},
     },
+    "files",
     lambda _: 2 * BYTES_MAX,
 )
 NAMES = ("display_name", "display_title")
