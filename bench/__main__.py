@@ -4,6 +4,7 @@ from bench import (
     bombs,
     checkpoint,
     create_session,
+    failover,
     first_call,
     first_token,
     list_events,
@@ -17,7 +18,7 @@ from bench import (
 
 BENCHES = (
     serve_ready, first_token, first_call, sandbox_start, steps, uploads, list_events, create_session, streams,
-    bombs, many_sandboxes, checkpoint,
+    bombs, many_sandboxes, checkpoint, failover,
 )  # fmt: skip
 for bench in BENCHES:
     bench.main()

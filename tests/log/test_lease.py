@@ -12,7 +12,9 @@ from contextlib import suppress
 import pytest
 
 from agentstead.clock import SystemClock
+from agentstead.errors import StoreFault
 from agentstead.ids import RandomIds
+from agentstead.log import lease
 from agentstead.log.event_log import EventLog
 from agentstead.log.lease import LOCK_SPACE
 from agentstead.store.pool import Database
@@ -158,6 +160,26 @@ async def test_a_session_that_stays_locked_holds_up_nobody(
             await log.create(other)
             assert [lease.session_id for lease in await log.claim("w", 5)] == [other.id]
     assert len(await log.claim("w", 5)) == 1
+
+
+async def test_who_falls_silent_in_the_middle_of_a_journey_loses_its_locks(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker frozen inside a pipeline: the server does not count it as idle, and would wait for ever."""
+    monkeypatch.setattr(lease, "IDLE_SECONDS", 0.2)
+    async with EventLog(
+        database, ids=RandomIds(), clock=SystemClock(), lease_seconds=LEASE_SECONDS
+    ) as log:
+        await log.create(a_session(message()))
+        await log.presence.join("another")  # looks from now on
+        with pytest.raises(StoreFault) as fault:  # noqa: PT012 - one journey
+            async with database.pipeline() as tx:
+                await (await tx.ask("select id from sessions for update")).fetchone()
+                async with asyncio.timeout(10):
+                    while not await log.claim("another", 1):  # noqa: ASYNC110
+                        await asyncio.sleep(0.05)
+                await tx.fetch("select 1")
+        assert fault.value.retryable
 
 
 async def test_nobody_is_buried_under_a_number_he_no_longer_has(

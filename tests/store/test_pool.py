@@ -1,8 +1,11 @@
 """The pool's three ways to ask, and what a lost database looks like."""
 
+import asyncio
+
 import psycopg
 import pytest
 
+import agentstead.store.pool as pool_file
 from agentstead.errors import StoreFault
 from agentstead.store.pool import Database
 
@@ -44,6 +47,31 @@ async def test_a_killed_connection_is_a_retryable_fault(database: Database) -> N
     assert await database.fetch_one("select 1 as a") == {"a": 1}
 
 
+async def test_who_falls_silent_in_a_transaction_loses_it_and_its_locks(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_file, "IDLE_SECONDS", 0.05)
+    await database.execute("create table t (a int)")
+    await database.execute("insert into t values (1)")
+    frozen = await Database.open(database.url, connections_max=1)
+    try:
+        with pytest.raises(StoreFault) as caught:  # noqa: PT012 - one transaction
+            async with frozen.transaction() as tx:
+                await tx.execute("update t set a = 2")
+                assert await database.execute("update t set a = a + 10") == 1  # once it is free
+                await tx.execute("update t set a = 3")
+        assert (caught.value.kind, caught.value.retryable) == ("unavailable", True)
+        assert await database.fetch("select a from t") == [{"a": 11}]
+        async with frozen.transaction() as tx:
+            await tx.keep_open()
+            await tx.execute("update t set a = 4")
+            await asyncio.sleep(0.1)
+            await tx.execute("update t set a = a + 1")
+        assert await database.fetch("select a from t") == [{"a": 5}]
+    finally:
+        await frozen.close()
+
+
 async def test_a_full_disk_is_a_retryable_fault_of_its_own(database: Database) -> None:
     with pytest.raises(StoreFault, match="disk is full") as caught:
         await database.execute("do $$ begin raise exception 'x' using errcode = '53100'; end $$")
@@ -52,8 +80,6 @@ async def test_a_full_disk_is_a_retryable_fault_of_its_own(database: Database) -
 
 
 async def test_nobody_there_is_a_fault(tmp_path: object) -> None:
-    import agentstead.store.pool as pool_file
-
     before, pool_file.CONNECT_SECONDS = pool_file.CONNECT_SECONDS, 0.3
     try:
         with pytest.raises(StoreFault):

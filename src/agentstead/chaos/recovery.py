@@ -18,26 +18,27 @@ class Recovery:
         """Seconds, kind and session of those that took longest."""
         self.overtaken = 0
         """Measurements that another fault broke off."""
-        self._open: dict[str, tuple[str, float]] = {}
+        self.waiting: dict[str, tuple[str, float]] = {}
+        """Session → the fault that it has not recovered from yet, and when that was."""
 
     def hit(self, kind: str, names: Iterable[str], at: float) -> None:
         """A fault concerned these sessions."""
         for name in names:
-            self.overtaken += name in self._open
-            self._open[name] = (kind, at)
+            self.overtaken += name in self.waiting
+            self.waiting[name] = (kind, at)
 
     def stepped(self, name: str, came: float) -> None:
         """A session's request to the model, which came at this time, was answered in full."""
-        kind, at = self._open.get(name, ("", came + 1))
+        kind, at = self.waiting.get(name, ("", came + 1))
         if came >= at:
             self.seconds[kind].append(came - at)
-            del self._open[name]
+            del self.waiting[name]
             longest = sorted([*self.slowest, (round(came - at, 3), kind, name)], reverse=True)
             self.slowest = longest[:SLOWEST_MAX]
 
     def rests(self, name: str) -> None:
         """A session has nothing to do any more: there is no next step to wait for."""
-        self._open.pop(name, None)
+        self.waiting.pop(name, None)
 
     def all(self) -> list[float]:
         """The times of all kinds."""

@@ -6,7 +6,7 @@ import random
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ WAITING = ("retry", "client", "budget", "self_hosted_worker")
 """What a session may wait for, by `/why`, without counting as stuck."""
 WAITING_SECONDS = 120.0
 """How long it may go on waiting so before the run ends without it."""
-PAUSE_SECONDS = (0.5, 6.0)
+PAUSE_SECONDS = (0.5, 4.5)
 """Between two faults."""
 MODEL_REST_SECONDS = 40.0
 """Between two faults of the model's upstream: each may take most of a request's attempts."""
@@ -203,7 +203,7 @@ async def prepared(plan: Plan, folder: Path, clock: Clock) -> AsyncIterator[Chao
 
 
 @contextmanager
-def workroom(folder: Path | None) -> Any:
+def workroom(folder: Path | None) -> Iterator[Path]:
     """A folder that the database's own user may pass through; a temporary one is removed."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)

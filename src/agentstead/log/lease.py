@@ -18,7 +18,7 @@ from psycopg.rows import DictRow, dict_row
 from agentstead.clock import Clock
 from agentstead.errors import StoreFault
 from agentstead.log.log import Lease
-from agentstead.store.pool import Connection, Database, faults
+from agentstead.store.pool import IDLE_SECONDS, Connection, Database, faults
 
 LOCK_SPACE = 0x6A57EAD
 """First key of the advisory locks that say a worker lives; the second is its number."""
@@ -86,6 +86,18 @@ EXPIRE = """
     update sessions s set lease_until = clock_timestamp() - interval '1 ms'
     from theirs where s.id = theirs.id
 """
+
+SILENT = """
+    select pg_terminate_backend(a.pid) from pg_stat_activity a
+    where a.datname = current_database() and a.usename = current_user and a.state = 'active'
+      and a.wait_event = 'ClientRead' and a.query not ilike 'copy%%'
+      and a.xact_start < clock_timestamp() - make_interval(secs => %(seconds)s)
+      and a.state_change < clock_timestamp() - make_interval(secs => %(seconds)s)
+      and exists (select from pg_locks l where l.pid = a.pid and l.granted
+                  and l.relation = 'sessions'::regclass)
+"""
+"""Ends transactions whose process fell silent between two statements of one journey: the database's own
+limit for silent transactions counts only those that wait for a new journey."""
 
 
 class Leases:
@@ -197,6 +209,7 @@ class Presence:
                     if not await self.connected():
                         for owner in self.owners:
                             await self.register(owner)
+                await self.database.execute(SILENT, {"seconds": IDLE_SECONDS})
                 if await self.bury():
                     self.expired()
 

@@ -26,7 +26,7 @@ PORT = 5432
 """Where PostgreSQL listens unless told otherwise."""
 CONNECT_SECONDS = 10.0
 """For a first or a free connection; beyond it the database counts as unavailable."""
-IDLE_SECONDS = 5
+IDLE_SECONDS = 5.0
 """A transaction that is silent for so long is ended by the server: whoever is frozen, or out of reach, in
 the middle of one would keep its rows locked for as long, and nobody could take its sessions over."""
 LOSSES = (
@@ -66,7 +66,7 @@ def lost(error: psycopg.OperationalError) -> bool:
 
 async def bounded(connection: Connection) -> None:
     """Make a new connection give up a transaction in which its process says nothing more."""
-    sql = f"set idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'"
+    sql = f"set idle_in_transaction_session_timeout = {round(IDLE_SECONDS * 1000)}"
     await connection.execute(sql.encode())
 
 
