@@ -12,6 +12,7 @@ from agentstead.log import follow, inbox, pages, read, routes, wait, work
 from agentstead.log.append import Appender
 from agentstead.log.backlog import Backlog
 from agentstead.log.bus import GONE, INPUT, LOG, WORK, Bus
+from agentstead.log.claims import Shares
 from agentstead.log.dispatch import Dispatcher, Doorbell, News
 from agentstead.log.hearing import Hearing
 from agentstead.log.lease import Leases, Presence
@@ -56,6 +57,7 @@ class EventLog:
         secrets: Sequence[str] = (),
         work_queued: Queued = tell_nobody,
         nats_url: str | None = None,
+        shares: Shares | None = None,
     ) -> None:
         self.database = database
         self.ids = ids
@@ -67,7 +69,7 @@ class EventLog:
         self.newsroom = News()
         self.work_bell = WorkBell()
         self.work_queued = work_queued
-        self.leases = Leases(database, lease_seconds)
+        self.leases = Leases(database, lease_seconds, shares)
         self.presence = Presence(database, clock, self.bell.ring)
         self.appender = Appender(
             database, clock, ids, self.bus, self.hub, self.redactors, self.work_bell, work_queued

@@ -1,7 +1,8 @@
 """Who works on which session: claims, heartbeats, handing back, and knowing soon who is dead.
 
 Promises: every claim raises the fence; a claimed session keeps its wake, so that it is claimed again
-when its lease runs out; workspaces take turns. All comparisons are made with the database's clock.
+when its lease runs out, or goes on where it was in the order when it is handed back. Whose turn it
+is, `claims` says. All comparisons are made with the database's clock.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from psycopg.rows import DictRow, dict_row
 
 from agentstead.clock import Clock
 from agentstead.errors import StoreFault
+from agentstead.log.claims import CLAIM, CLAIM_LOCK, PATIENCE, PATIENT, Shares
 from agentstead.log.log import Lease
 from agentstead.store.pool import IDLE_SECONDS, Connection, Database, faults
 
@@ -25,38 +27,6 @@ LOCK_SPACE = 0x6A57EAD
 LOOK_SECONDS = 0.4
 """How often a process looks for dead workers."""
 
-CLAIM = """
-    with due as (
-        select id, row_number() over (partition by workspace_id order by wake_at) as place, wake_at
-        from sessions
-        where wake_at <= clock_timestamp()
-          and (lease_until is null or lease_until < clock_timestamp()) and terminated_at is null
-        order by place, wake_at limit %(candidates)s
-    ), free as (
-        select s.id from sessions s join due on due.id = s.id
-        where s.wake_at <= clock_timestamp()
-          and (s.lease_until is null or s.lease_until < clock_timestamp())
-        order by due.place, due.wake_at
-        for no key update of s skip locked
-        limit %(most)s
-    )
-    update sessions s set fence = s.fence + 1, lease_owner = %(owner)s, attempts = s.attempts + 1,
-        lease_until = clock_timestamp() + make_interval(secs => %(seconds)s)
-    from free where s.id = free.id
-    returning s.id, s.workspace_id, s.fence
-"""
-OVERLOOKED = """
-    select exists (
-        select from sessions
-        where wake_at <= clock_timestamp()
-          and (lease_until is null or lease_until < clock_timestamp()) and terminated_at is null
-    ) as found
-"""
-PATIENT = CLAIM.replace("order by due.place, due.wake_at\n", "order by s.id\n").replace(
-    " skip locked", ""
-)
-"""Waits for rows that are locked; in the order of the ids, like all who lock many."""
-PATIENCE = "set local lock_timeout = '100ms'"
 HEARTBEAT = """
     with mine as (
         select s.id from sessions s
@@ -75,8 +45,8 @@ RELEASE = """
           on s.id = r.id and s.fence = r.fence and s.lease_owner = r.owner
         order by s.id for no key update of s
     )
-    update sessions s set lease_owner = null, lease_until = null, wake_at = clock_timestamp(),
-        attempts = greatest(s.attempts - 1, 0)
+    update sessions s set lease_owner = null, lease_until = null,
+        wake_at = least(s.wake_at, clock_timestamp()), attempts = greatest(s.attempts - 1, 0)
     from mine where s.id = mine.id
 """
 EXPIRE = """
@@ -103,9 +73,12 @@ limit for silent transactions counts only those that wait for a new journey."""
 class Leases:
     """Claims of this process."""
 
-    def __init__(self, database: Database, lease_seconds: float) -> None:
+    def __init__(
+        self, database: Database, lease_seconds: float, shares: Shares | None = None
+    ) -> None:
         self.database = database
         self.lease_seconds = lease_seconds
+        self.shares = shares or Shares()
 
     async def claim(self, owner: str, limit: int) -> list[Lease]:
         """Claim up to `limit` due sessions."""
@@ -114,21 +87,32 @@ class Leases:
             "most": limit,
             "candidates": limit * 4,
             "seconds": self.lease_seconds,
+            **self.shares.columns(),
         }
-        rows = await self.database.fetch(CLAIM, asked) or await self.overlooked(asked)
-        return [Lease(row["id"], row["workspace_id"], row["fence"], owner) for row in rows]
+        if self.shares.bounded:
+            async with self.database.pipeline() as tx:
+                await tx.execute("select pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
+                rows = await tx.fetch(CLAIM, asked)
+        else:
+            rows = await self.database.fetch(CLAIM, asked)
+        if rows and rows[0]["id"] is None:
+            rows = await self.overlooked(asked)
+        return [
+            Lease(row["id"], row["workspace_id"], row["fence"], owner)
+            for row in rows
+            if row["id"] is not None
+        ]
 
     async def overlooked(self, asked: dict[str, object]) -> list[dict[str, Any]]:
         """Claim what is due and was locked for a moment, as by a stream that opens.
 
         Its notice has been heard already: nobody else would come for it until the next look-round.
         """
-        look = await self.database.fetch_one(OVERLOOKED)
-        if not look or not look["found"]:
-            return []
         with suppress(LockNotAvailable):
             async with self.database.transaction() as tx:
                 await tx.execute(PATIENCE)
+                if self.shares.bounded:
+                    await tx.execute("select pg_advisory_xact_lock(%s)", (CLAIM_LOCK,))
                 return await tx.fetch(PATIENT, asked)
         return []
 

@@ -266,6 +266,8 @@ class NewSession:
     incoming: tuple[Incoming, ...]
     """`initial_events`; when there are any the session is `running` from the start."""
     budget: Mapping[str, Any] | None = None
+    priority: int = 0
+    """Before others of its workspace; a point is worth `claims.PRIORITY_SECONDS` of waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +307,7 @@ class SessionRow:
     budget: Mapping[str, Any] | None = None
     list_cost: int | None = None
     """As in `Derived`."""
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +315,7 @@ class Change:
     """What a route changes of a session: columns to set and events to write, in one transaction."""
 
     columns: Mapping[str, Any]
-    """Of: title, metadata, agent, resources, budget, status, archived_at, terminated_at.
+    """Of: title, metadata, agent, resources, budget, priority, status, archived_at, terminated_at.
 
     `running` begins the running time. Empty: nothing.
     """

@@ -15,7 +15,7 @@ from agentstead.wire.events.stored import Event
 
 JSON_COLUMNS = frozenset({"metadata", "agent", "resources", "budget"})
 TIME_COLUMNS = frozenset({"archived_at", "terminated_at"})
-PLAIN_COLUMNS = frozenset({"title", "status"})
+PLAIN_COLUMNS = frozenset({"title", "status", "priority"})
 
 
 async def insert_session(tx: Transaction, new: NewSession) -> None:
@@ -24,8 +24,8 @@ async def insert_session(tx: Transaction, new: NewSession) -> None:
     await tx.execute(
         "insert into sessions (id, workspace_id, primary_thread_id, agent_id, agent_version, agent,"
         " environment_id, environment, title, metadata, resources, vault_ids, created_at,"
-        " updated_at, status, budget, list_cost) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
-        " %s, to_timestamp(%s), to_timestamp(%s), 'idle', %s::json, 0)",
+        " updated_at, status, budget, priority, list_cost) values (%s, %s, %s, %s, %s, %s, %s, %s, %s,"
+        " %s, %s, %s, to_timestamp(%s), to_timestamp(%s), 'idle', %s::json, %s, 0)",
         (
             new.id,
             new.workspace_id,
@@ -42,6 +42,7 @@ async def insert_session(tx: Transaction, new: NewSession) -> None:
             at,
             at,
             json_text(new.budget),
+            new.priority,
         ),
     )
     await tx.execute(

@@ -207,6 +207,7 @@ def fresh(new: NewSession) -> SessionRow:
         inbox_count=len(new.incoming),
         budget=new.budget,
         list_cost=0,
+        priority=new.priority,
     )
 
 

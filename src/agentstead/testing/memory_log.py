@@ -6,12 +6,13 @@ PostgreSQL; both are held to one contract suite. Not kept: streams (`follow`) an
 """
 
 import asyncio
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agentstead.clock import Clock
 from agentstead.errors import LeaseLost, NotFound
+from agentstead.log.claims import PRIORITY_SECONDS, Shares
 from agentstead.log.log import (
     Appended,
     Change,
@@ -31,12 +32,23 @@ from agentstead.wire.events.stored import Event, Pending
 LEASE_SECONDS = 5.0
 
 
+def rank(session: MemorySession) -> float:
+    """Its place in its workspace's order."""
+    return (session.row.wake_at or 0.0) - PRIORITY_SECONDS * session.row.priority
+
+
 class MemoryLog:
     """The log of all sessions of a test."""
 
-    def __init__(self, clock: Clock, lease_seconds: float = LEASE_SECONDS) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        lease_seconds: float = LEASE_SECONDS,
+        shares: Shares | None = None,
+    ) -> None:
         self.clock = clock
         self.lease_seconds = lease_seconds
+        self.shares = shares or Shares()
         self.sessions: dict[str, MemorySession] = {}
         self.arrived = 0
         self.waiting: dict[asyncio.Future[None], None] = {}
@@ -46,27 +58,28 @@ class MemoryLog:
     # what workers do
 
     async def claim(self, owner: str, limit: int) -> list[Lease]:
-        """Claim due sessions: the longest due first, workspaces taking turns."""
+        """Claim due sessions: of the workspace that runs least, by priority and age."""
         now = self.clock.now()
-        queues: dict[str, list[MemorySession]] = defaultdict(list)
-        for session in self.sessions.values():
-            if self._is_due(session, now):
-                queues[session.row.workspace_id].append(session)
-        for queue in queues.values():
-            queue.sort(key=lambda each: each.row.wake_at or 0.0, reverse=True)
-        leases: list[Lease] = []
-        while queues and len(leases) < limit:
-            for workspace in list(queues):
-                if len(leases) < limit:
-                    leases.append(self._lease(queues[workspace].pop(), owner, now))
-                if not queues[workspace]:
-                    del queues[workspace]
-        return leases
+        sessions = self.sessions.values()
+        places = Counter(each.row.workspace_id for each in sessions if self._is_held(each, now))
+        turns: list[tuple[float, float, MemorySession]] = []
+        for session in sorted((each for each in sessions if self._is_due(each, now)), key=rank):
+            workspace_id = session.row.workspace_id
+            share = self.shares.of(workspace_id)
+            places[workspace_id] += 1
+            if not share.running_max or places[workspace_id] <= share.running_max:
+                turns.append((places[workspace_id] / share.weight, rank(session), session))
+        turns.sort(key=lambda each: each[:2])
+        return [self._lease(session, owner, now) for _, _, session in turns[:limit]]
+
+    @staticmethod
+    def _is_held(session: MemorySession, now: float) -> bool:
+        return session.lease is not None and (session.row.lease_until or 0.0) > now
 
     def _is_due(self, session: MemorySession, now: float) -> bool:
         row = session.row
-        free = session.lease is None or (row.lease_until or 0.0) <= now
-        return row.wake_at is not None and row.wake_at <= now and free
+        wanted = row.wake_at is not None and row.wake_at <= now
+        return wanted and not self._is_held(session, now)
 
     def _lease(self, session: MemorySession, owner: str, now: float) -> Lease:
         session.fence += 1
@@ -95,7 +108,11 @@ class MemoryLog:
             session = self.sessions.get(lease.session_id)
             if session is not None and session.lease == lease:
                 self._give_back(session)
-                session.update(wake_at=self.clock.now(), attempts=max(0, session.row.attempts - 1))
+                wake_at, attempts = session.row.wake_at, session.row.attempts
+                session.update(
+                    wake_at=self.clock.now() if wake_at is None else min(wake_at, self.clock.now()),
+                    attempts=max(0, attempts - 1),
+                )
                 self._notice()
 
     async def load(self, lease: Lease) -> SessionRecord:

@@ -106,6 +106,7 @@ class MemorySession:
             inbox_count=0,
             budget=through_json(new.budget),
             list_cost=0,
+            priority=new.priority,
         )
         session = MemorySession(new, row)
         session.threads[new.primary_thread_id] = ThreadRow(
