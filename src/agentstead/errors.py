@@ -106,6 +106,13 @@ class Limited(Refusal):
     status = 429
     wire_type = "rate_limit_error"
 
+    def __init__(
+        self, message: str | None = None, *, retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+        """None: the door's own."""
+
 
 class Fault(AgentsteadError):
     """Something outside of us failed."""

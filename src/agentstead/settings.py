@@ -46,6 +46,24 @@ def _limits(maxima: dict[str, float]) -> dict[str, float]:
 LimitsMax = Annotated[dict[str, float], AfterValidator(_limits)]
 
 
+SHARES = {"running_max": 0.0, "waiting_max": 0.0, "weight": 1.0}
+"""What a workspace can have of its own."""
+
+
+def _shares(own: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    for share in own.values():
+        for name, value in share.items():
+            if name not in SHARES or value < 0 or (name == "weight" and not value):
+                raise ValueError(
+                    "takes running_max and waiting_max (0: no bound) and weight (above 0)"
+                )
+            if name != "weight" and value != int(value):
+                raise ValueError(f"takes whole numbers for {name}")
+    return own
+
+
+WorkspaceShares = Annotated[dict[str, dict[str, float]], AfterValidator(_shares)]
+
 Port = Annotated[int, Field(ge=1, le=PORT_MAX)]
 
 
@@ -137,6 +155,21 @@ class Settings(BaseSettings):
     workers: int = 1
     worker_sessions_max: int = 500
     """Sessions one worker drives at once; they mostly wait for a model."""
+    workspace_running_max: int = Field(default=0, ge=0)
+    """Sessions of one workspace that workers drive at once, all workers together; 0: no bound."""
+    workspace_waiting_max: int = Field(default=10_000, ge=0)
+    """Sessions of one workspace that wait for a worker. What would begin one more is answered with 429 and a
+    time to come again; 0: no bound."""
+    waiting_max: int = Field(default=50_000, ge=0)
+    """The same, of all workspaces together."""
+    workspace_shares: WorkspaceShares = {}
+    """What single workspaces have instead (JSON), by id: `running_max`, `waiting_max`, and `weight`: one with
+    2 gets twice the places of one with 1 where both have enough to do."""
+    session_inbox_max: int = Field(default=1_000, ge=0)
+    """Events of one session that no worker has taken in; more messages are answered with 429. 0: no bound."""
+    retry_after_seconds: float = Field(default=2.0, gt=0, le=30)
+    """When such an answer asks to come again, up to twice as long: not all clients at the same moment. The
+    official SDKs obey up to a minute."""
     lease_seconds: float = 5.0
     heartbeat_seconds: float = 1.0
     claim_poll_seconds: float = 0.5
@@ -344,6 +377,15 @@ class Settings(BaseSettings):
     # the command line
     run_model: str | None = None
     """Model of `agentstead run`; None: the first real one the server has, else the scripted one."""
+
+    def share_of(self, workspace_id: str) -> dict[str, float]:
+        """What a workspace has: the names of `SHARES`."""
+        general = {
+            **SHARES,
+            "running_max": self.workspace_running_max,
+            "waiting_max": self.workspace_waiting_max,
+        }
+        return general | self.workspace_shares.get(workspace_id, {})
 
 
 ANTHROPIC_KEY_FALLBACK = "ANTHROPIC_API_KEY"

@@ -13,8 +13,8 @@ from agentstead.store.workspace import DEFAULT_WORKSPACE
 INSERT = (
     "insert into sessions (id, workspace_id, primary_thread_id, agent_id, agent_version, agent,"
     " environment_id, environment, created_at, updated_at, status, archived_at, terminated_at,"
-    " wake_at, lease_until) values (%s, %s, 't', 'a', 1, '{}', 'e', '{}', now(), now(), %s, %s, %s,"
-    " %s, %s)"
+    " wake_at, lease_until, lease_owner) values (%s, %s, 't', 'a', 1, '{}', 'e', '{}', now(), now(), %s, %s, %s,"
+    " %s, %s, %s)"
 )
 
 
@@ -25,7 +25,8 @@ def at(seconds: float) -> datetime:
 async def put(database: Database, id_: str, status: str, **given: Any) -> None:
     columns = ("archived_at", "terminated_at", "wake_at", "lease_until")
     values = [given.get(name) for name in columns]
-    await database.execute(INSERT, (id_, DEFAULT_WORKSPACE, status, *values))
+    owner = "w" if given.get("lease_until") else None
+    await database.execute(INSERT, (id_, DEFAULT_WORKSPACE, status, *values, owner))
 
 
 async def test_states_are_counted_without_archived_sessions(database: Database) -> None:

@@ -266,7 +266,8 @@ CREATE TABLE public.sessions (
     batch_ended_seq bigint,
     batch_ended_at timestamp with time zone,
     budget json,
-    list_cost numeric
+    list_cost numeric,
+    priority smallint DEFAULT 0 NOT NULL
 )
 WITH (fillfactor='60');
 
@@ -383,7 +384,8 @@ CREATE TABLE public.workers (
     number integer NOT NULL,
     host text NOT NULL,
     pid integer NOT NULL,
-    started_at timestamp with time zone DEFAULT now() NOT NULL
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    sessions_max integer
 );
 
 ALTER TABLE public.workers ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
@@ -551,9 +553,11 @@ CREATE INDEX session_skills_blob ON public.session_skills USING btree (blob_id);
 
 CREATE INDEX sessions_agent ON public.sessions USING btree (workspace_id, agent_id, created_at, id);
 
+CREATE INDEX sessions_held ON public.sessions USING btree (workspace_id) WHERE (lease_owner IS NOT NULL);
+
 CREATE INDEX sessions_page ON public.sessions USING btree (workspace_id, created_at, id);
 
-CREATE INDEX sessions_wake ON public.sessions USING btree (wake_at) WHERE (wake_at IS NOT NULL);
+CREATE INDEX sessions_waiting ON public.sessions USING btree (workspace_id, (((EXTRACT(epoch FROM (wake_at - '2000-01-01 00:00:00+00'::timestamp with time zone)))::double precision - ((60 * priority))::double precision))) WHERE ((wake_at IS NOT NULL) AND (lease_owner IS NULL));
 
 CREATE INDEX skill_versions_blob ON public.skill_versions USING btree (blob_id);
 

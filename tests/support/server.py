@@ -23,9 +23,11 @@ from agentstead.api.mount import create_app
 from agentstead.api.ports import Services
 from agentstead.app.connectors import servers_of
 from agentstead.app.repositories import checkouts_of, repositories_of
+from agentstead.app.rooms import bounds_of, shares_of
 from agentstead.clock import SystemClock
 from agentstead.ids import WORKER, RandomIds
 from agentstead.log.event_log import EventLog
+from agentstead.log.pressure import Pressure
 from agentstead.providers.catalogue import Catalogue
 from agentstead.providers.provider import ModelRequest, Part
 from agentstead.providers.scripted import Scripted
@@ -151,6 +153,8 @@ async def serving(
         lease_seconds=config.lease_seconds,
         late_stream_seconds=config.late_stream_seconds,
         stream_rest_seconds=config.stream_rest_seconds,
+        shares=shares_of(config),
+        sessions_max=config.worker_sessions_max,
     )
     keys = tempfile.TemporaryDirectory()
     seal = Seal(KeyRing(Path(keys.name) / KEY_FILE))
@@ -175,6 +179,7 @@ async def serving(
         ids=ids,
         limits=Limits(),
         pace=Pace(
+            sessions_max=config.worker_sessions_max,
             claim_poll_seconds=0.2,
             retry_first_seconds=config.retry_first_seconds,
             retry_max_seconds=config.retry_max_seconds,
@@ -192,8 +197,9 @@ async def serving(
         ),
     )
     services = Services(
-        database, log, catalogue, config, clock, ids, seal, http, blobs, servers.connectors
-    )
+        database, log, catalogue, config, clock, ids, seal, http, blobs,
+        connectors=servers.connectors, pressure=Pressure(database, clock, bounds_of(config)),
+    )  # fmt: skip
     try:
         _, key = await api_keys.create(database, "test", clock=clock, ids=ids)
         async with (

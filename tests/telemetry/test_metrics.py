@@ -105,3 +105,15 @@ def test_work_queues_are_told_by_state() -> None:
     assert value(metrics, names.WORK_ITEMS, state="active") == 1
     assert value(metrics, names.WORK_OLDEST) == 0
     assert value(metrics, names.WORK_POLLING) == 0
+
+
+def test_queues_of_many_workspaces_are_few_series() -> None:
+    metrics = Metrics()
+    queues = [(f"wrkspc_{n}", 100 - n, float(n)) for n in range(50)]
+    metrics.queues(queues)
+    assert value(metrics, names.WAITING, workspace="wrkspc_0") == 100
+    assert value(metrics, names.WAITING, workspace="other") == sum(n for _, n, _ in queues[20:])
+    assert value(metrics, names.WAITING_OLDEST, workspace="other") == 49
+    assert metrics.render().count(b"agentstead_sessions_waiting{") == 21
+    metrics.queues([])
+    assert metrics.render().count(b"agentstead_sessions_waiting{") == 1

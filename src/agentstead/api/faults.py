@@ -5,6 +5,7 @@ client's mistake is never a 5xx; an unexpected fault says nothing of its inside 
 """
 
 import logging
+import math
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,7 +70,11 @@ def refused(error: Refusal) -> Problem:
     if error.should_retry is not None:
         headers["x-should-retry"] = str(error.should_retry).lower()
     if isinstance(error, Limited):
-        headers["retry-after"] = str(RETRY_SECONDS)
+        seconds = error.retry_after_seconds or RETRY_SECONDS
+        headers |= {
+            "retry-after": str(math.ceil(seconds)),
+            "retry-after-ms": str(round(seconds * 1000)),
+        }
     return Problem(error.status, error.wire_type, error.message, error.code, headers, error.details)
 
 

@@ -9,6 +9,7 @@ import httpx2
 from agentstead.clock import Clock
 from agentstead.ids import Ids
 from agentstead.log.log import SessionLog
+from agentstead.log.pressure import Pressure
 from agentstead.settings import Settings
 from agentstead.store.blobs import Blobs
 from agentstead.store.pool import Database
@@ -55,5 +56,7 @@ class Services:
     """For requests that the platform makes of itself."""
     blobs: Blobs
     connectors: Connectors
+    pressure: Pressure
+    """How much may wait."""
     hands_problems: Callable[[], Sequence[str]] = tuple
     """What keeps sandboxes from running, as far as it is known without starting one."""

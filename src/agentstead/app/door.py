@@ -11,8 +11,9 @@ import uvicorn
 from agentstead.api.mount import create_app
 from agentstead.api.ports import Services
 from agentstead.app.metrics_route import metrics_router
-from agentstead.app.rooms import Rooms
+from agentstead.app.rooms import Rooms, bounds_of
 from agentstead.errors import Misconfigured
+from agentstead.log.pressure import Pressure
 from agentstead.resources import ROUTERS
 from agentstead.settings import Settings
 from agentstead.telemetry.requests import CountedApp
@@ -43,6 +44,7 @@ async def open_door(rooms: Rooms, listener: socket.socket) -> AsyncIterator["asy
         seal=rooms.seal,
         http=rooms.http,
         blobs=rooms.blobs,
+        pressure=Pressure(rooms.database, rooms.clock, bounds_of(rooms.settings)),
         connectors=rooms.servers.connectors,
         hands_problems=lambda: rooms.sandbox.problems,
     )

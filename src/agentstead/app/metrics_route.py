@@ -20,6 +20,9 @@ def metrics_router(metrics: Metrics) -> Router:
             pass  # counters of this process can still be read while the database is away
         else:
             metrics.census(census.sessions, census.oldest_due_seconds)
+            metrics.queues(
+                [(name, each.number, each.oldest_seconds) for name, each in census.queues.items()]
+            )
             queue = census.work
             metrics.work_census(queue.items, queue.oldest_queued_seconds, queue.polling)
         return Raw(metrics.render(), content_type=metrics.content_type)

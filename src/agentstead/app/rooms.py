@@ -15,7 +15,9 @@ from agentstead.app.hands import Hands, desk_of, hands_of, owner_of
 from agentstead.app.repositories import CHECKOUTS, checkouts_of, repositories_of
 from agentstead.clock import Clock, SystemClock
 from agentstead.ids import WORKER, Ids, RandomIds
+from agentstead.log.claims import Share, Shares
 from agentstead.log.event_log import EventLog
+from agentstead.log.pressure import Bounds
 from agentstead.providers.catalogue import Catalogue
 from agentstead.resources.vaults.oauth import Oauth
 from agentstead.resources.vaults.variables import VaultVariables
@@ -107,16 +109,7 @@ async def open_rooms(
     """Open the rooms on a database; closed in reverse order at the end."""
     clock = SystemClock()
     ids = RandomIds(clock)
-    log = EventLog(
-        database,
-        ids=ids,
-        clock=clock,
-        lease_seconds=settings.lease_seconds,
-        late_stream_seconds=settings.late_stream_seconds,
-        stream_rest_seconds=settings.stream_rest_seconds,
-        secrets=secrets_of(settings),
-        nats_url=None if settings.nats_url is None else settings.nats_url.get_secret_value(),
-    )
+    log = log_of(settings, database, ids, clock)
     catalogue = Catalogue(settings, clock)
     sandbox = hands_of(settings, clock, await owner_of(settings, database))
     blobs = FolderBlobs(settings.data_dir / BLOBS)
@@ -166,6 +159,22 @@ async def open_rooms(
         await catalogue.close()
 
 
+def log_of(settings: Settings, database: Database, ids: Ids, clock: Clock) -> EventLog:
+    """The log, not started yet."""
+    return EventLog(
+        database,
+        ids=ids,
+        clock=clock,
+        lease_seconds=settings.lease_seconds,
+        late_stream_seconds=settings.late_stream_seconds,
+        stream_rest_seconds=settings.stream_rest_seconds,
+        secrets=secrets_of(settings),
+        nats_url=None if settings.nats_url is None else settings.nats_url.get_secret_value(),
+        shares=shares_of(settings),
+        sessions_max=settings.worker_sessions_max,
+    )
+
+
 def packages_of(
     settings: Settings, sandbox: Hands, clock: Clock, metrics: Metrics
 ) -> Packages | None:
@@ -200,6 +209,26 @@ def ring_of(settings: Settings) -> key_ring.KeyRing:
     """The master keys."""
     given = None if settings.seal_keys is None else settings.seal_keys.get_secret_value()
     return key_ring.KeyRing(settings.data_dir / key_ring.KEY_FILE, given)
+
+
+def shares_of(settings: Settings) -> Shares:
+    """What each workspace gets of the workers."""
+    default = Share(running_max=settings.workspace_running_max)
+    shares = {name: settings.share_of(name) for name in settings.workspace_shares}
+    own = {name: Share(int(each["running_max"]), each["weight"]) for name, each in shares.items()}
+    return Shares(default, own)
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """How much may wait."""
+    own = {name: int(settings.share_of(name)["waiting_max"]) for name in settings.workspace_shares}
+    return Bounds(
+        waiting_max=settings.waiting_max,
+        workspace_waiting_max=settings.workspace_waiting_max,
+        own=own,
+        inbox_max=settings.session_inbox_max,
+        retry_seconds=settings.retry_after_seconds,
+    )
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from agentstead.log.lease import LOCK_SPACE
+from agentstead.log.waiting import Queue, by_workspace
 from agentstead.store.pool import Database
 
 
@@ -27,8 +28,15 @@ class Census:
     oldest_due_seconds: float
     """How long the longest-waiting due session has had no worker."""
     work: WorkCensus
+    queues: Mapping[str, Queue]
+    """Workspace → its sessions that are due and have no worker; the longest first."""
 
 
+LATE = """
+    select extract(epoch from now() - min(greatest(wake_at, lease_until)))::float8 as seconds
+    from sessions where lease_owner is not null and wake_at <= now() and lease_until < now()
+"""
+"""Those whose worker is gone or does not renew its lease."""
 WORK = """
     select state, count(*) as number,
            extract(epoch from now() - min(greatest(available_at, created_at)))::float8 as seconds
@@ -51,14 +59,14 @@ async def take_census(database: Database) -> Census:
     rows = await database.fetch(
         "select status, count(*) as number from sessions where archived_at is null group by status"
     )
-    waiting = await database.fetch_one(
-        "select extract(epoch from now() - min(greatest(wake_at, coalesce(lease_until, wake_at))))"
-        "::float8 as seconds from sessions"
-        " where wake_at <= now() and (lease_until is null or lease_until < now())"
-    )
-    seconds = waiting["seconds"] if waiting and waiting["seconds"] is not None else 0.0
+    late = await database.fetch_one(LATE)
+    queues = await by_workspace(database)
+    seconds = [queue.oldest_seconds for queue in queues.values()]
+    if late and late["seconds"] is not None:
+        seconds.append(late["seconds"])
     states = {row["status"]: row["number"] for row in rows}
-    return Census(states, max(0.0, seconds), await take_work_census(database))
+    work = await take_work_census(database)
+    return Census(states, max([0.0, *seconds]), work, queues)
 
 
 async def without_session(database: Database, session_ids: Collection[str]) -> set[str]:

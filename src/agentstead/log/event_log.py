@@ -58,6 +58,7 @@ class EventLog:
         work_queued: Queued = tell_nobody,
         nats_url: str | None = None,
         shares: Shares | None = None,
+        sessions_max: int | None = None,
     ) -> None:
         self.database = database
         self.ids = ids
@@ -70,7 +71,7 @@ class EventLog:
         self.work_bell = WorkBell()
         self.work_queued = work_queued
         self.leases = Leases(database, lease_seconds, shares)
-        self.presence = Presence(database, clock, self.bell.ring)
+        self.presence = Presence(database, clock, self.bell.ring, sessions_max)
         self.appender = Appender(
             database, clock, ids, self.bus, self.hub, self.redactors, self.work_bell, work_queued
         )

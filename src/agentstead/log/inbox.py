@@ -20,7 +20,8 @@ BATCH_TYPES = frozenset({
 
 LOCK = """
     select id, workspace_id, primary_thread_id, status, stop_reason, asks, environment,
-           archived_at is not null as archived, head_seq, budget, list_cost
+           archived_at is not null as archived, head_seq, budget, list_cost,
+           (select count(*) from inbox where inbox.session_id = sessions.id) as queued
     from sessions where id = %s and workspace_id = %s for no key update
 """
 THREADS = "select id, status from threads where session_id = %s"
@@ -102,6 +103,7 @@ async def desk(
         environment=row["environment"],
         budget=row["budget"],
         list_cost=whole(row["list_cost"]),
+        queued=row["queued"],
     )
 
 

@@ -146,10 +146,18 @@ class Presence:
     fence covers the rest: a worker that only lost its connection finds its leases expired.
     """
 
-    def __init__(self, database: Database, clock: Clock, expired: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        expired: Callable[[], None],
+        sessions_max: int | None = None,
+    ) -> None:
         self.database = database
         self.clock = clock
         self.expired = expired
+        self.sessions_max = sessions_max
+        """What each worker of this process takes at once, for others to read."""
         self.owners: set[str] = set()
         self.connection: Connection | None = None
         self.task: asyncio.Task[None] | None = None
@@ -174,9 +182,9 @@ class Presence:
                 )
             async with self.connection.transaction():
                 cursor = await self.connection.execute(
-                    b"insert into workers (owner, host, pid) values (%s, %s, %s)"
+                    b"insert into workers (owner, host, pid, sessions_max) values (%s, %s, %s, %s)"
                     b" on conflict (owner) do update set host = excluded.host returning number",
-                    (owner, socket.gethostname(), os.getpid()),
+                    (owner, socket.gethostname(), os.getpid(), self.sessions_max),
                 )
                 row = await cursor.fetchone()
                 assert row

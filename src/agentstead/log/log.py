@@ -218,6 +218,8 @@ class Desk:
     budget: Mapping[str, Any] | None = None
     list_cost: int | None = None
     """As in `Derived`."""
+    queued: int = 0
+    """Events in its inbox."""
 
 
 @dataclass(frozen=True, slots=True)

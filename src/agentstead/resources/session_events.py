@@ -12,18 +12,21 @@ from agentstead.api.router import ID, Call, Raw, Router
 from agentstead.api.sse import Stream
 from agentstead.errors import Invalid
 from agentstead.ids import EVENT
-from agentstead.log.log import EventPage
+from agentstead.log.log import Decide, Decision, Desk, EventPage
+from agentstead.log.pressure import Pressure
 from agentstead.resources.admission import Sent, admit, call_ids
 from agentstead.resources.content_files import check_files
 from agentstead.wire.answers.events import EventPage as Events
 from agentstead.wire.answers.events import SentEvents
 from agentstead.wire.events.names import PERSISTED, PREVIEWED
-from agentstead.wire.events.params import Send, SystemMessage
+from agentstead.wire.events.params import Send, SystemMessage, UserDefineOutcome, UserMessage
 from agentstead.wire.shape import canonical
 
 router = Router("Events")
 LIMIT_MAX = 1000
 """Also the default: clients read only the first page and expect a whole run in it."""
+BEGINNINGS = (UserMessage, UserDefineOutcome, SystemMessage)
+"""What can be refused because too much waits; answers and interrupts never are."""
 STREAM_QUERY = ("event_deltas[]", "after")
 """What both streams take, beside the header `Last-Event-ID`."""
 
@@ -40,6 +43,9 @@ async def send(call: Call, session_id: str, body: Send) -> Raw:
         await takes_system_turns(call, session_id)
     )
     decide = admit(events, call.now, system_allowed=allowed)
+    if any(isinstance(one.param, BEGINNINGS) for one in events):
+        await call.services.pressure.look(call.workspace_id)
+        decide = within(call.services.pressure, decide)
     decision = await call.services.log.accept(
         call.workspace_id, session_id, call_ids(events), decide
     )
@@ -63,6 +69,19 @@ async def list_events(call: Call, session_id: str) -> Raw:
 async def stream(call: Call, session_id: str) -> Stream:
     """Follow the events of a session as they come."""
     return await followed(call, session_id, None)
+
+
+def within(pressure: Pressure, decide: Decide) -> Decide:
+    """The same decision, unless too much waits already."""
+
+    def bounded(desk: Desk) -> Decision:
+        decision = decide(desk)
+        pressure.queue(desk.queued)
+        if decision.starts_work:
+            pressure.let_in(desk.workspace_id)
+        return decision
+
+    return bounded
 
 
 async def takes_system_turns(call: Call, session_id: str) -> bool:

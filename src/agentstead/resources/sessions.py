@@ -51,6 +51,9 @@ FILTERS = (
 @router.post("/v1/sessions", SessionCreate, answer=Session)
 async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
     """Create a session; with initial events it starts to work at once."""
+    if body.initial_events:
+        await call.services.pressure.look(call.workspace_id)
+        call.services.pressure.let_in(call.workspace_id)
     agent = await resolve_agent(call, body.agent)
     environment = await usable_environment(call, body.environment_id)
     check_reachable(agent, environment["config"])
@@ -80,6 +83,7 @@ async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
         created_at=call.now,
         incoming=incoming,
         budget=None if body.budget is None else body.budget.as_sent(),
+        priority=priority(body),
     )
     await keep_skills(call, session_id, copies)
     await call.services.log.create(new)
@@ -111,6 +115,8 @@ async def update(call: Call, session_id: str, body: SessionUpdate) -> Mapping[st
         after: dict[str, Any] = {"metadata": patch_metadata(row.metadata, body.metadata)}
         if "title" in given:
             after["title"] = body.title
+        if "agentstead" in given and priority_given(body):
+            after["priority"] = priority(body)
         if agent:
             after["agent"] = updated_agent(row, agent)
         if "budget" in given:
@@ -120,7 +126,9 @@ async def update(call: Call, session_id: str, body: SessionUpdate) -> Mapping[st
         columns = {name: value for name, value in after.items() if value != getattr(row, name)}
         if not columns:
             return Change({})
-        entries = (event(call, row, "session.updated", wire.changed(row, after)),)
+        told = wire.changed(row, after)
+        shown = told or set(columns) - {"priority"}
+        entries = (event(call, row, "session.updated", told),) if shown else ()
         wakes = "budget" in columns and session_budget.frees(row, columns["budget"])
         if wakes and session_budget.paused(row):
             columns["status"] = "running"
@@ -170,6 +178,16 @@ async def delete(call: Call, session_id: str) -> Mapping[str, Any]:
 
     await call.services.log.delete(call.workspace_id, session_id, check)
     return {"id": session_id, "type": "session_deleted"}
+
+
+def priority(body: SessionCreate | SessionUpdate) -> int:
+    """Before others of its workspace, or behind them."""
+    return (body.agentstead.priority if body.agentstead is not None else None) or 0
+
+
+def priority_given(body: SessionUpdate) -> bool:
+    """Whether an update with `agentstead` changes it; null takes everything back."""
+    return body.agentstead is None or "priority" in body.agentstead.given()
 
 
 def fresh(new: NewSession) -> SessionRow:

@@ -4,7 +4,7 @@ Numbers about sessions come from the events themselves (`appended`), so what is 
 the metrics. Gauges that only the database knows are set just before they are read.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -19,6 +19,8 @@ CALLS_REMEMBERED_MAX = 10_000
 """Open tool calls whose names are kept to label their results."""
 REQUESTS_REMEMBERED_MAX = 10_000
 """Open model requests whose start is kept to time them."""
+QUEUES_SHOWN_MAX = 20
+"""Workspaces whose queue is shown by itself."""
 SECONDS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 TOKEN_KINDS = {
     "input": "input_tokens",
@@ -115,6 +117,10 @@ class Metrics:
         self._of_checkpoints()
         self.subscribers = self._gauge(names.SUBSCRIBERS, "Open event streams.")
         self.oldest_due = self._gauge(names.OLDEST_DUE, "Longest wait of a due session.")
+        self.waiting = self._gauge(names.WAITING, "Due sessions without a worker.", "workspace")
+        self.waiting_oldest = self._gauge(
+            names.WAITING_OLDEST, "Longest wait of them.", "workspace"
+        )
         self.work_items = self._gauge(names.WORK_ITEMS, "Live work items.", "state")
         self.work_oldest = self._gauge(names.WORK_OLDEST, "Longest wait of a work item.")
         self.work_polling = self._gauge(names.WORK_POLLING, "Self-hosted workers polling.")
@@ -219,6 +225,20 @@ class Metrics:
         for state in ("idle", "running", "rescheduling", "terminated"):
             self.sessions.labels(state).set(sessions.get(state, 0))
         self.oldest_due.set(oldest_due_seconds)
+
+    def queues(self, of: Sequence[tuple[str, int, float]]) -> None:
+        """Set the queues of workspaces, the longest first: id, sessions, seconds of the oldest.
+
+        Beyond `QUEUES_SHOWN_MAX` they are one: the number of series stays small.
+        """
+        self.waiting.clear()
+        self.waiting_oldest.clear()
+        for name, number, seconds in of[:QUEUES_SHOWN_MAX]:
+            self.waiting.labels(name).set(number)
+            self.waiting_oldest.labels(name).set(seconds)
+        rest = of[QUEUES_SHOWN_MAX:]
+        self.waiting.labels("other").set(sum(number for _, number, _ in rest))
+        self.waiting_oldest.labels("other").set(max((each[2] for each in rest), default=0.0))
 
     def work_census(
         self, items: Mapping[str, int], oldest_queued_seconds: float, polling: int

@@ -40,6 +40,14 @@ class EnvironmentExtension(Shape):
     omitted: the platform's default."""
 
 
+class SessionExtension(Shape):
+    """Of a session."""
+
+    priority: Annotated[int, Field(ge=-10, le=10)] | None = None
+    """Before others of its workspace where workers are scarce: a point is worth a minute of waiting; null or
+    omitted: 0."""
+
+
 LIMITS = tuple(SandboxLimits.model_fields)
 
 

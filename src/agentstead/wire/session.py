@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints
 from agentstead.clock import rfc3339
 from agentstead.wire.agent import McpServers, Model, Skills, System
 from agentstead.wire.events.params import INITIAL_EVENTS_MAX, AnyParam
+from agentstead.wire.extension import SessionExtension
 from agentstead.wire.reference import AgentReference, Version
 from agentstead.wire.resource import RESOURCES_MAX, AnyResource
 from agentstead.wire.shape import Id, Metadata, MetadataPatch, OneOf, Shape, Shorthand, Title
@@ -58,6 +59,7 @@ class SessionCreate(Shape):
     vault_ids: Annotated[list[Id], Field(max_length=100)] | None = None
     budget: Budget | None = None
     initial_events: Annotated[list[AnyParam], Field(max_length=INITIAL_EVENTS_MAX)] | None = None
+    agentstead: SessionExtension | None = None
 
 
 class AgentUpdate(Shape):
@@ -75,6 +77,12 @@ class SessionUpdate(Shape):
     agent: AgentUpdate | None = None
     budget: Budget | None = None
     vault_ids: list[Id] | None = None
+    agentstead: SessionExtension | None = None
+
+
+def extension(row: Any) -> dict[str, Any]:
+    """What this platform adds, where it was set."""
+    return {"agentstead": {"priority": row.priority}} if row.priority else {}
 
 
 def usage(stored: Mapping[str, Any], active_seconds: float) -> dict[str, Any]:
@@ -138,12 +146,17 @@ def answer(row: Any, now: float) -> dict[str, Any]:
         "created_at": rfc3339(row.created_at),
         "updated_at": rfc3339(row.updated_at),
         "archived_at": None if row.archived_at is None else rfc3339(row.archived_at),
+        **extension(row),
     }
 
 
 def changed(before: Any, after: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of `session.updated`: those of `after` that differ from the row `before`."""
-    fields = {name: value for name, value in after.items() if value != getattr(before, name)}
+    fields = {
+        name: value
+        for name, value in after.items()
+        if value != getattr(before, name) and name != "priority"
+    }
     if fields.get("metadata") == {}:
         del fields["metadata"]
     return fields

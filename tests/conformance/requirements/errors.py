@@ -47,6 +47,11 @@ REQUIREMENTS = {
         "The API describes itself, with the schemas of what it takes and what it answers.",
         OWN,
     ),
+    "backlog": Requirement(
+        "wire §1.7",
+        "Work beyond the backlog is a 429 that did nothing and says when to come again.",
+        SDK,
+    ),
     "rate-limits": Requirement(
         "wire §1.7", "Too many requests are a 429.", gap="Nothing limits a key yet."
     ),

@@ -9,6 +9,12 @@ REQUIREMENTS = {
     "why-waiting": Requirement(
         "extension", "It names the calls that wait for a client, and the call that runs.", OWN
     ),
+    "place": Requirement(
+        "extension", "It says the place of a session that waits for a worker, and what for.", OWN
+    ),
+    "priority": Requirement(
+        "extension", "A priority puts a session before others of its workspace.", OWN
+    ),
     "not-offered": Requirement(
         "extension", "It names tools that an agent has and its model is not offered.", OWN
     ),

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from agentstead.log.log import Ask, SessionRow
+from agentstead.log.waiting import Place
 from agentstead.resources.why.facts import Facts
 from agentstead.resources.why.reasons import REASONS, explain
 from agentstead.resources.why.work import WorkFacts
@@ -119,6 +120,28 @@ def test_work_that_nobody_does_says_who_is_missing() -> None:
     assert "alive but does not renew" in said(late)["reason"]
     assert said(late)["waiting_for"] == {"type": "worker", "owner": "worker_1"}
     assert "is gone" in said(late, workers=("worker_2",))["reason"]
+
+
+@pytest.mark.parametrize(
+    ("place", "running_max", "because", "words"),
+    [
+        (Place(0, 2, 2, 500), 2, "workspace_running_max", "it comes next of its workspace"),
+        (Place(1, 2, 2, 500), 2, "workspace_running_max", "1 other of its workspace comes before"),
+        (Place(3, 2, 9, 9), 5, "workers_full", "3 others of its workspace come before it"),
+        (Place(3, 2, 9, 9), 0, "workers_full", "with 9 of 9 sessions"),
+        (Place(0, 1, 1, 500), 2, None, "no worker has taken it yet"),
+        (Place(0, 1, 1, None), 0, None, "no worker has taken it yet"),
+    ],
+)
+def test_a_waiting_session_says_what_for(
+    place: Place, running_max: int, because: str | None, words: str
+) -> None:
+    due = row("running", wake_at=950.0)
+    facts = Facts(due, NOW, (), workers=frozenset({"w"}), place=place, running_max=running_max)
+    found = explain(facts).answer()
+    assert words in found["reason"]
+    assert found["waiting_for"].get("because") == because
+    assert found["waiting_for"]["position"] == place.ahead + 1
 
 
 def test_since_is_the_time_of_the_event_that_began_it() -> None:

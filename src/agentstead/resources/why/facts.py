@@ -12,6 +12,7 @@ from agentstead.api.router import Call
 from agentstead.clock import from_rfc3339, rfc3339
 from agentstead.log.census import live_workers
 from agentstead.log.log import SessionRow
+from agentstead.log.waiting import Place, place_of
 from agentstead.resources.why.packages import PackageFacts, gather_packages
 from agentstead.resources.why.work import WorkFacts, gather_work
 from agentstead.store import checkpoints
@@ -50,6 +51,11 @@ class Facts:
     """Its place in the work queue, on a self-hosted environment."""
     packages: PackageFacts | None = None
     """Packages of its environment that are not there."""
+
+    place: Place | None = None
+    """Among those that wait for a worker; None: it does not."""
+    running_max: int = 0
+    """Sessions of its workspace that may run at once; 0: no bound."""
 
     sandbox: Mapping[str, Any] | None = None
     """What became of saving and restoring its files; None: it has used no sandbox."""
@@ -105,12 +111,17 @@ async def gather(call: Call, session_id: str) -> Facts:
     row = await log.retrieve(call.workspace_id, session_id)
     page = await log.page(call.workspace_id, session_id, types=TELLING, descending=True, limit=TAIL)
     queued = await log.pending(session_id) if row.inbox_count else ()
+    workers = await live_workers(call.services.database)
+    waits = row.wake_at is not None and row.lease_owner is None
+    share = call.services.settings.share_of(call.workspace_id)
     return Facts(
         row=row,
         now=call.now,
         tail=[json.loads(text) for text in page.rows],
         queued=queued[:QUEUED_MAX],
-        workers=await live_workers(call.services.database),
+        workers=workers,
+        place=await place_of(call.services.database, session_id, workers) if waits else None,
+        running_max=int(share["running_max"]),
         work=await gather_work(call, row),
         packages=await gather_packages(call, row),
         sandbox=await checkpoints.told(call.services.database, session_id),

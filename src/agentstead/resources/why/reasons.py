@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agentstead.log.waiting import Place
 from agentstead.resources.session_budget import against_cap, cost
 from agentstead.resources.why.facts import Facts, stamp
 
@@ -97,14 +98,61 @@ def lease_late(facts: Facts) -> Said | None:
     )
 
 
+def workspace_full(facts: Facts) -> Said | None:
+    """Its workspace runs as many sessions as it may."""
+    place = facts.place
+    if facts.due_seconds <= 0 or place is None or not facts.running_max:
+        return None
+    if place.running < facts.running_max:
+        return None
+    waits = {"type": "worker", "because": "workspace_running_max", **position(place)}
+    return Said(
+        f"Its workspace has {place.running} sessions running, as many as may run at once; "
+        f"{before_it(place)}.",
+        facts.row.wake_at,
+        {**waits, "running_max": facts.running_max},
+        "Wait for one of them to end its turn, or ask the operator for a higher running_max.",
+    )
+
+
+def workers_full(facts: Facts) -> Said | None:
+    """Every worker drives as many sessions as it may."""
+    place = facts.place
+    if facts.due_seconds <= 0 or place is None or place.places is None:
+        return None
+    if place.running_in_all < place.places:
+        return None
+    return Said(
+        f"All workers are busy, with {place.running_in_all} of {place.places} sessions; "
+        f"{before_it(place)}, and workspaces take turns.",
+        facts.row.wake_at,
+        {"type": "worker", "because": "workers_full", **position(place), "places": place.places},
+        "Wait, start one more worker (`agentstead worker`), or raise the session's priority.",
+    )
+
+
+def before_it(place: Place) -> str:
+    """How many of its workspace come first."""
+    if not place.ahead:
+        return "it comes next of its workspace"
+    more = "s of its workspace come" if place.ahead > 1 else " of its workspace comes"
+    return f"{place.ahead} other{more} before it"
+
+
+def position(place: Place) -> dict[str, int]:
+    """The same for programs."""
+    return {"position": place.ahead + 1, "running": place.running}
+
+
 def not_taken_yet(facts: Facts) -> Said | None:
     """It waits for its place at a worker."""
     if facts.due_seconds <= 0:
         return None
+    place = {} if facts.place is None else position(facts.place)
     return Said(
         "It has work to do and no worker has taken it yet.",
         facts.row.wake_at,
-        {"type": "worker"},
+        {"type": "worker", **place},
         "If this lasts, start a worker (`agentstead worker`) or look at the workers' logs.",
     )
 
@@ -281,6 +329,8 @@ REASONS: tuple[tuple[str, Rule], ...] = (
     ("terminated", terminated),
     ("no_worker_alive", no_worker_alive),
     ("lease_late", lease_late),
+    ("workspace_full", workspace_full),
+    ("workers_full", workers_full),
     ("not_taken_yet", not_taken_yet),
     ("rescheduling", rescheduling),
     ("tool_running", tool_running),

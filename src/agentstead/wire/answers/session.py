@@ -7,6 +7,7 @@ from pydantic import Field
 from agentstead.wire.answers.agent import SessionAgent, ThreadAgent
 from agentstead.wire.answers.answer import Answer, Bag, Page, Time
 from agentstead.wire.answers.events import BudgetOf, Status, StopReason, Usage
+from agentstead.wire.extension import SessionExtension
 from agentstead.wire.resource import Branch, Commit
 
 
@@ -82,6 +83,8 @@ class Session(Answer):
     created_at: Time
     updated_at: Time
     archived_at: Time | None
+    agentstead: SessionExtension | None = None
+    """Absent where nothing was set."""
 
 
 class SessionWait(Answer):

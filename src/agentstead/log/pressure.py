@@ -1,0 +1,99 @@
+"""How much may wait: refuses what would make a backlog too long, before anything is written.
+
+Promises: work that is begun beyond a bound is refused with a time to come again, and nothing of it
+is done; answers to what the platform asked, and interrupts, are never refused. The rows are counted
+now and then, and what this process lets in is added: between two looks nothing is let in beyond a
+bound, whereas another process may have let in as much in the meantime.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from agentstead.clock import Clock
+from agentstead.errors import Limited
+from agentstead.log.waiting import counted
+from agentstead.store.pool import Database
+
+LOOK_SECONDS = 0.25
+SPREAD = 8
+"""Refusals in a row that name different times, so that their clients do not come back together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much may wait; 0: no bound."""
+
+    waiting_max: int = 0
+    """Sessions that wait for a worker, of all workspaces."""
+    workspace_waiting_max: int = 0
+    """The same, of one workspace."""
+    own: Mapping[str, int] = field(default_factory=dict)
+    """Of workspaces that have another one."""
+    inbox_max: int = 0
+    """Events of one session that no worker has taken in."""
+    retry_seconds: float = 2.0
+
+    def of(self, workspace_id: str) -> int:
+        """How many sessions of this workspace may wait."""
+        return self.own.get(workspace_id, self.workspace_waiting_max)
+
+
+@dataclass(slots=True)
+class Look:
+    """What was counted, and let in since."""
+
+    at: float
+    own: int
+    overall: int
+
+
+class Pressure:
+    """The bounds of this process's door."""
+
+    def __init__(self, database: Database, clock: Clock, bounds: Bounds) -> None:
+        self.database = database
+        self.clock = clock
+        self.bounds = bounds
+        self.looks: dict[str, Look] = {}
+        """The latest of each workspace."""
+        self.refused = 0
+
+    async def look(self, workspace_id: str) -> None:
+        """Count again where the last look is old; to be called before anything is let in."""
+        own, overall = self.bounds.of(workspace_id), self.bounds.waiting_max
+        known = self.looks.get(workspace_id)
+        now = self.clock.now()
+        if not (own or overall) or (known and 0 <= now - known.at < LOOK_SECONDS):
+            return
+        waits = await counted(self.database, workspace_id, own, overall)
+        self.looks[workspace_id] = Look(now, *waits)
+
+    def let_in(self, workspace_id: str) -> None:
+        """One more session of this workspace will wait. Raises Limited."""
+        look = self.looks.get(workspace_id)
+        if look is None:
+            return
+        most = self.bounds.of(workspace_id)
+        if most and look.own >= most:
+            raise self.limited(
+                f"{most} sessions of this workspace wait for a worker, as many as may."
+            )
+        if self.bounds.waiting_max and look.overall >= self.bounds.waiting_max:
+            raise self.limited("The server has as many sessions waiting for a worker as it may.")
+        look.own += 1
+        for each in self.looks.values():
+            each.overall += 1
+
+    def queue(self, queued: int) -> None:
+        """One more event for a session with so many that no worker has taken in. Raises Limited."""
+        if self.bounds.inbox_max and queued >= self.bounds.inbox_max:
+            raise self.limited(
+                f"{queued} events of this session wait to be taken in, as many as may."
+            )
+
+    def limited(self, what: str) -> Limited:
+        """A refusal; each of a few in a row names another time."""
+        self.refused += 1
+        share = 1 + (self.refused % SPREAD) / SPREAD
+        seconds = self.bounds.retry_seconds * share
+        return Limited(f"{what} Nothing was done; try again later.", retry_after_seconds=seconds)
