@@ -2,11 +2,14 @@
 
 Promises: work that is begun beyond a bound is refused with a time to come again, and nothing of it
 is done; answers to what the platform asked, and interrupts, are never refused. The rows are counted
-now and then, and what this process lets in is added: between two looks nothing is let in beyond a
-bound, whereas another process may have let in as much in the meantime.
+now and then, and what this process lets in is added: it lets in nothing beyond a bound, whereas
+another process may have let in as much since it was counted last.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from agentstead.clock import Clock
@@ -47,6 +50,20 @@ class Look:
     overall: int
 
 
+class Entry:
+    """One request that may begin work; until it is over nobody knows whether its rows are counted."""
+
+    def __init__(self, pressure: "Pressure", workspace_id: str) -> None:
+        self.pressure = pressure
+        self.workspace_id = workspace_id
+        self.begun = False
+
+    def begin(self) -> None:
+        """One more session of the workspace will wait. Raises Limited."""
+        self.pressure.let_in(self.workspace_id)
+        self.begun = True
+
+
 class Pressure:
     """The bounds of this process's door."""
 
@@ -56,33 +73,61 @@ class Pressure:
         self.bounds = bounds
         self.looks: dict[str, Look] = {}
         """The latest of each workspace."""
+        self.looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.open: Counter[str] = Counter()
+        """Entries that have begun and are not over, by workspace."""
+        self.begun: Counter[str] = Counter()
+        """All that ever began."""
         self.refused = 0
 
+    @asynccontextmanager
+    async def entry(self, workspace_id: str) -> AsyncIterator[Entry]:
+        """For a request that may begin work: its count is current, and it counts until it is over."""
+        async with self.looking[workspace_id]:
+            await self.look(workspace_id)
+        entry = Entry(self, workspace_id)
+        try:
+            yield entry
+        finally:
+            if entry.begun:
+                self.open[workspace_id] -= 1
+
     async def look(self, workspace_id: str) -> None:
-        """Count again where the last look is old; to be called before anything is let in."""
+        """Count again where the last look is old."""
         own, overall = self.bounds.of(workspace_id), self.bounds.waiting_max
         known = self.looks.get(workspace_id)
         now = self.clock.now()
         if not (own or overall) or (known and 0 <= now - known.at < LOOK_SECONDS):
             return
-        waits = await counted(self.database, workspace_id, own, overall)
-        self.looks[workspace_id] = Look(now, *waits)
+        # What is on its way, or begins meanwhile, may be counted or not: it counts as if not.
+        unsure = self.open[workspace_id] - self.begun[workspace_id]
+        unsure_overall = self.open.total() - self.begun.total()
+        found, found_overall = await counted(self.database, workspace_id, own, overall)
+        self.looks[workspace_id] = Look(
+            now,
+            found + unsure + self.begun[workspace_id],
+            found_overall + unsure_overall + self.begun.total(),
+        )
 
     def let_in(self, workspace_id: str) -> None:
         """One more session of this workspace will wait. Raises Limited."""
         look = self.looks.get(workspace_id)
-        if look is None:
-            return
-        most = self.bounds.of(workspace_id)
+        if look is not None:
+            self.check(look, self.bounds.of(workspace_id))
+            look.own += 1
+            for each in self.looks.values():
+                each.overall += 1
+        self.open[workspace_id] += 1
+        self.begun[workspace_id] += 1
+
+    def check(self, look: Look, most: int) -> None:
+        """Whether there is room for one more. Raises Limited."""
         if most and look.own >= most:
             raise self.limited(
                 f"{most} sessions of this workspace wait for a worker, as many as may."
             )
         if self.bounds.waiting_max and look.overall >= self.bounds.waiting_max:
             raise self.limited("The server has as many sessions waiting for a worker as it may.")
-        look.own += 1
-        for each in self.looks.values():
-            each.overall += 1
 
     def queue(self, queued: int) -> None:
         """One more event for a session with so many that no worker has taken in. Raises Limited."""

@@ -6,6 +6,7 @@ out.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from agentstead.api.paging import Cursor, cursor, limit
 from agentstead.api.router import ID, Call, Raw, Router
@@ -13,7 +14,7 @@ from agentstead.api.sse import Stream
 from agentstead.errors import Invalid
 from agentstead.ids import EVENT
 from agentstead.log.log import Decide, Decision, Desk, EventPage
-from agentstead.log.pressure import Pressure
+from agentstead.log.pressure import Entry, Pressure
 from agentstead.resources.admission import Sent, admit, call_ids
 from agentstead.resources.content_files import check_files
 from agentstead.wire.answers.events import EventPage as Events
@@ -43,12 +44,12 @@ async def send(call: Call, session_id: str, body: Send) -> Raw:
         await takes_system_turns(call, session_id)
     )
     decide = admit(events, call.now, system_allowed=allowed)
+    accept = partial(call.services.log.accept, call.workspace_id, session_id, call_ids(events))
     if any(isinstance(one.param, BEGINNINGS) for one in events):
-        await call.services.pressure.look(call.workspace_id)
-        decide = within(call.services.pressure, decide)
-    decision = await call.services.log.accept(
-        call.workspace_id, session_id, call_ids(events), decide
-    )
+        async with call.services.pressure.entry(call.workspace_id) as entry:
+            decision = await accept(within(call.services.pressure, entry, decide))
+    else:
+        decision = await accept(decide)
     return Raw(canonical({"data": decision.echoes}).encode())
 
 
@@ -71,14 +72,14 @@ async def stream(call: Call, session_id: str) -> Stream:
     return await followed(call, session_id, None)
 
 
-def within(pressure: Pressure, decide: Decide) -> Decide:
+def within(pressure: Pressure, entry: Entry, decide: Decide) -> Decide:
     """The same decision, unless too much waits already."""
 
     def bounded(desk: Desk) -> Decision:
         decision = decide(desk)
         pressure.queue(desk.queued)
         if decision.starts_work:
-            pressure.let_in(desk.workspace_id)
+            entry.begin()
         return decision
 
     return bounded

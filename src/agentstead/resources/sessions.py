@@ -51,9 +51,15 @@ FILTERS = (
 @router.post("/v1/sessions", SessionCreate, answer=Session)
 async def create(call: Call, body: SessionCreate) -> Mapping[str, Any]:
     """Create a session; with initial events it starts to work at once."""
-    if body.initial_events:
-        await call.services.pressure.look(call.workspace_id)
-        call.services.pressure.let_in(call.workspace_id)
+    if not body.initial_events:
+        return await created(call, body)
+    async with call.services.pressure.entry(call.workspace_id) as entry:
+        entry.begin()
+        return await created(call, body)
+
+
+async def created(call: Call, body: SessionCreate) -> Mapping[str, Any]:
+    """A session, new."""
     agent = await resolve_agent(call, body.agent)
     environment = await usable_environment(call, body.environment_id)
     check_reachable(agent, environment["config"])
