@@ -317,6 +317,18 @@ class Settings(BaseSettings):
     `localhost,10.1.0.0/16`."""
     connector_sqlite_roots: CommaList = []
     """Folders below which connectors may open SQLite files."""
+    connector_apprise: bool = False
+    """Whether notifications may go through Apprise, which connects to whatever address a declaration names."""
+    notify_slack_url: SecretStr | None = None
+    """Slack's incoming webhook for notifications that name none."""
+    notify_slack_credential: SecretStr | None = None
+    """Or a bot token of Slack."""
+    notify_email_url: SecretStr | None = None
+    """`smtps://user:password@host/?from=me@example.com` for notifications by e-mail that name none."""
+    notify_webhook_url: SecretStr | None = None
+    """Where notifications by webhook that name no address are received."""
+    notify_webhook_credential: SecretStr | None = None
+    """What those are signed with."""
 
     mcp_connect_seconds: float = 15.0
     """To connect to a server, and again to list its tools: one that hangs must not hold up a turn."""

@@ -48,7 +48,7 @@ class Customers:
         if path.startswith("/odd/away"):
             return RedirectResponse("http://127.0.0.1:1/customers")
         if path.startswith("/odd/here"):
-            return RedirectResponse("/customers/1")
+            return RedirectResponse("/customers/1", 302)
         key = path.removeprefix("/customers").strip("/")
         if request.method == "GET":
             return JSONResponse(self.rows if not key else self.rows.get(key, {}))

@@ -16,6 +16,14 @@ from agentstead.tools.connectors.targets import Targets
 from agentstead.tools.mcp.servers import McpServers
 from agentstead.worker.servers import Servers
 
+DEFAULTS = (
+    "notify_slack_url",
+    "notify_slack_credential",
+    "notify_email_url",
+    "notify_webhook_url",
+    "notify_webhook_credential",
+)
+
 
 def servers_of(
     settings: Settings, oauth: Oauth, metrics: Metrics, mask: Callable[[str, str], None]
@@ -34,4 +42,14 @@ def connectors_of(settings: Settings, database: Database, clock: Clock) -> Conne
         own_files=[settings.data_dir],
         own_places=database.places,
     )
-    return Connectors(Means(clock, targets), SharedRates(database, clock))
+    return Connectors(Means(clock, targets, defaults_of(settings)), SharedRates(database, clock))
+
+
+def defaults_of(settings: Settings) -> dict[str, str]:
+    """What the operator has set for declarations that leave it out, by name of the setting."""
+    found = {
+        name: secret.get_secret_value()
+        for name in DEFAULTS
+        if (secret := getattr(settings, name)) is not None
+    }
+    return found | ({"connector_apprise": "true"} if settings.connector_apprise else {})
