@@ -238,6 +238,11 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
         settings.anthropic_api_key,
         settings.openai_api_key,
         settings.nats_url,
+        settings.notify_slack_url,
+        settings.notify_slack_credential,
+        settings.notify_email_url,
+        settings.notify_webhook_url,
+        settings.notify_webhook_credential,
     )
     return tuple(secret.get_secret_value() for secret in given if secret is not None)
 

@@ -1,6 +1,6 @@
 """Connectors of tests, opened without a server."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ from agentstead.tools.connectors.connector import Declared, Means, Rate
 from agentstead.tools.connectors.kinds import KINDS
 from agentstead.tools.connectors.opened import Connectors
 from agentstead.tools.connectors.targets import Targets
+from agentstead.wire.shape import validate
 
 
 class NoLimits:
@@ -31,7 +32,7 @@ class Place:
     def declared(self, name: str, config: dict[str, Any], **more: Any) -> Declared:
         """A connector as it is stored; permissions are given by name."""
         kind = KINDS[config["type"]]
-        given = kind.config.model_validate(config).as_sent()
+        given = validate(kind.config, config).as_sent()
         shown, secrets = kind.divided(given, self.connectors.means)
         permissions = {one.value: bool(more.pop(one.value, False)) for one in kind.effects}
         values = {"timeout_seconds": 5.0, "retries_max": 0, **more}
@@ -46,9 +47,11 @@ class Place:
 
 
 @asynccontextmanager
-async def place(targets: Targets = LOOPBACK) -> AsyncIterator[Place]:
+async def place(
+    targets: Targets = LOOPBACK, defaults: Mapping[str, str] | None = None
+) -> AsyncIterator[Place]:
     """Connectors that may go to the loopback."""
-    connectors = Connectors(Means(SystemClock(), targets), NoLimits())
+    connectors = Connectors(Means(SystemClock(), targets, defaults or {}), NoLimits())
     try:
         yield Place(connectors)
     finally:

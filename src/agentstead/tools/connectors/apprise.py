@@ -5,12 +5,13 @@ otherwise (`AGENTSTEAD_CONNECTOR_APPRISE`).
 """
 
 import asyncio
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
 from agentstead.errors import ConnectorFault, Invalid
 from agentstead.tools.connectors.connector import Means
-from agentstead.tools.connectors.senders import Message
+from agentstead.tools.connectors.sender import Message
 
 ALLOWED = "connector_apprise"
 
@@ -27,7 +28,7 @@ class Apprise:
                 "AGENTSTEAD_CONNECTOR_APPRISE=true."
             )
         try:
-            import apprise
+            apprise: Any = importlib.import_module("apprise")
         except ImportError:
             raise Invalid(
                 'config.via: Apprise is not installed on this server: pip install "agentstead[apprise]".'

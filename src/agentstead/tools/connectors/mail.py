@@ -1,17 +1,18 @@
 """E-mail by SMTP, to a checked address, with TLS unless the operator's own network is told otherwise."""
 
 import asyncio
+import re
 import smtplib
 import socket
 import ssl
 from collections.abc import Callable
 from email.message import EmailMessage
-from email.utils import getaddresses
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from agentstead.errors import ConnectorFault, Invalid
 from agentstead.tools.connectors.targets import Targets
 
+ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 SECONDS = 30.0
 Work = Callable[[smtplib.SMTP], object]
 PORTS = {"smtps": 465, "smtp": 587}
@@ -90,7 +91,7 @@ class Dialled(smtplib.SMTP):
         self.tls = tls
         self._host = host
 
-    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # type: ignore[override, explicit-override]
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         plain = socket.create_connection((self.address, port), timeout)
         if not self.tls:
             return plain
@@ -99,10 +100,10 @@ class Dialled(smtplib.SMTP):
 
 def one_address(text: str, path: str) -> str:
     """One address of e-mail; Invalid."""
-    found = getaddresses([text.strip()], strict=True) if text.isascii() else []
-    if len(found) != 1 or "@" not in found[0][1] or found[0][1] != text.strip():
+    found = ADDRESS.fullmatch(text.strip())
+    if found is None:
         raise Invalid(f"{path}: It must be an address of e-mail, e.g. ops@example.com.")
-    return found[0][1]
+    return found[0]
 
 
 def said(error: Exception) -> str:

@@ -20,7 +20,8 @@ from agentstead.tools.connectors.connector import (
     Declared,
     Means,
 )
-from agentstead.tools.connectors.senders import SENDERS, Message, Sender
+from agentstead.tools.connectors.sender import Message, Sender
+from agentstead.tools.connectors.senders import SENDERS
 from agentstead.tools.tool import Effect
 from agentstead.wire.shape import Shape, Text, printable
 

@@ -5,8 +5,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -16,41 +15,10 @@ from agentstead.errors import ConnectorFault, Invalid
 from agentstead.tools.connectors.connector import Means
 from agentstead.tools.connectors.http import Http, Request, fault_of
 from agentstead.tools.connectors.mail import Mail
+from agentstead.tools.connectors.sender import Message, Sender
 
 SLACK = "https://slack.com/api"
 SIGNED_BYTES_MIN = 24
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What is sent."""
-
-    key: str
-    """The call's: the same for every attempt."""
-    subject: str
-    text: str
-    session_id: str | None
-
-
-class Sender(Protocol):
-    """A way to a channel."""
-
-    title: str
-    has_subject: bool
-    keyed: bool
-    """The receiver tells a message that is sent again by its key."""
-
-    async def send(self, message: Message) -> str:
-        """Send it; what the receiver says. ConnectorFault."""
-        ...
-
-    async def check(self) -> None:
-        """Ask the receiver, where that can be done without sending. ConnectorFault."""
-        ...
-
-    async def close(self) -> None:
-        """Give back what it holds."""
-        ...
 
 
 class Slack:
