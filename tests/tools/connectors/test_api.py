@@ -232,7 +232,7 @@ async def test_a_document_gives_a_tool_for_each_operation(here: Place, api: Cust
     assert api.asked[0].path == "/customers/1"
     assert api.asked[0].headers["x-trace"] == "t X-Evil: 1"
     assert "x-evil" not in api.asked[0].headers
-    wrong = await here.call(declared, "put_customer", id="1", body={"nome": "x"})
+    wrong = await here.call(declared, "put_customer", id="1", body={"fullname": "x"})
     assert said(wrong).startswith("invalid input: body: ")
     assert not (await here.call(declared, "put_customer", id="1", body={"name": "x"})).is_error
     assert api.rows["1"] == {"name": "x"}
