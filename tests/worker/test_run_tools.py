@@ -24,7 +24,10 @@ def call(name: str = "bash", thread: str = PRIMARY) -> Call:
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (SandboxFault("bwrap: no namespaces", kind="start"), "could not be started: bwrap: no"),
+        (
+            SandboxFault("The sandbox cannot start: no namespaces", kind="start"),
+            "The sandbox could not be started: no namespaces",
+        ),
         (SandboxFault("supervisor lost", kind="unknown"), "has not been run again"),
         (SandboxFault("too many processes", kind="limits"), "The tool failed: too many processes"),
     ],

@@ -83,7 +83,8 @@ def explanation(fault: Fault) -> str:
     """What the model is told of a fault of the platform's."""
     if isinstance(fault, SandboxFault):
         if fault.kind == "start":
-            return f"The sandbox could not be started: {fault.message}"
+            why = fault.message.removeprefix("The sandbox cannot start: ")
+            return f"The sandbox could not be started: {why}"
         if fault.kind == "unknown":
             return (
                 "The outcome of this call is not known: it was started, and the place where it ran "

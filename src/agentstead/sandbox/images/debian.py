@@ -3,10 +3,13 @@
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 from agentstead.errors import Misconfigured
 from agentstead.sandbox.images import unpacking
@@ -32,6 +35,10 @@ LEAN = (
 """Nobody reads them in a sandbox; packages installed later leave them out as well. The folders stay: some
 packages make links in them."""
 LINES_SHOWN = 10
+LAST_SECONDS = 10
+UNMOUNT_SECONDS = 60
+ASKED = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that ask this process to end; an interrupt is an exception already."""
 
 
 def build(
@@ -57,24 +64,18 @@ def build(
     draft = images.draft()
     try:
         root = unpacking.prepare(draft)
-        process = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
         lines: list[str] = []
-        listener = threading.Thread(target=_listen, args=(process, lines, say), daemon=True)
-        listener.start()
-        assert process.stdout is not None
-        try:
-            with process.stdout:
+        fault: CannotUnpack | None = None
+        with _building(words, lines, say) as process:
+            assert process.stdout is not None
+            try:
                 seen = unpacking.unpack(root, process.stdout, "What was built", layer=False)
-        except CannotUnpack as error:
-            process.kill()
-            raise _failed(process.wait(), lines) from error
-        finally:
-            status = process.wait()
-            listener.join()
-        if status:
-            raise _failed(status, lines)
+            except CannotUnpack as error:
+                fault = error
+                process.stdout.close()
+                _end(process, LAST_SECONDS)  # it may be failing itself, and tidying up
+        if fault or process.returncode:
+            raise _failed(process.returncode, lines) from fault
         return finish(images, draft, name, now, (seen.packed, seen.size_bytes, {}))[0]
     finally:
         disk.delete(draft)
@@ -87,6 +88,62 @@ def check() -> None:
             f"The program {PROGRAM} is missing.\nInstall the package {PROGRAM} (Debian, Ubuntu), or make a"
             " tarball or an OCI image elsewhere and use `agentstead image import`."
         )
+
+
+@contextmanager
+def _building(
+    words: Sequence[str], lines: list[str], say: Callable[[str], None]
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """The program at work. However the block ends, the program has ended after it, with its mounts undone."""
+    with _asked_to_end():
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,  # a signal reaches all of it, and only through us
+        )
+        listener = threading.Thread(target=_listen, args=(process, lines, say), daemon=True)
+        listener.start()
+        assert process.stdout is not None
+        try:
+            yield process
+        except BaseException:
+            _end(process, 0)
+            raise
+        finally:
+            process.stdout.close()
+            process.wait()
+            listener.join()
+
+
+def _end(process: "subprocess.Popen[bytes]", patience: float) -> None:
+    """See that it ends: by itself, else asked, for it has mounts to undo, else by force."""
+    for seconds, number in ((patience, signal.SIGTERM), (UNMOUNT_SECONDS, signal.SIGKILL)):
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+
+
+@contextmanager
+def _asked_to_end() -> Iterator[None]:
+    """Whoever asks this process to end ends what the block does, in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del frame
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in ASKED}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _listen(

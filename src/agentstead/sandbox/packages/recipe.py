@@ -118,8 +118,8 @@ COMMANDS = {
 """What each manager that can install beside a system is told; others need a system of their own."""
 BESIDE_A_SYSTEM = tuple(COMMANDS)
 NEEDS_IMAGE = (
-    "It needs a root file system of the platform's own, which its operator makes with "
-    "`agentstead image build`; pip and npm need none."
+    "It needs a platform that runs as root and an image instead of the host's system directories, which the "
+    "operator makes with `agentstead image build`; pip and npm need neither."
 )
 NEEDS_ROOT = (
     "It installs into an image, which needs the platform to run as root and an image that root imported; "
