@@ -65,7 +65,7 @@ def build(
     try:
         root = unpacking.prepare(draft)
         lines: list[str] = []
-        fault: CannotUnpack | None = None
+        seen, fault = None, None
         with _building(words, lines, say) as process:
             assert process.stdout is not None
             try:
@@ -74,7 +74,7 @@ def build(
                 fault = error
                 process.stdout.close()
                 _end(process, LAST_SECONDS)  # it may be failing itself, and tidying up
-        if fault or process.returncode:
+        if seen is None or process.returncode:
             raise _failed(process.returncode, lines) from fault
         return finish(images, draft, name, now, (seen.packed, seen.size_bytes, {}))[0]
     finally:
