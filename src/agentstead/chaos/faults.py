@@ -217,13 +217,13 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "worker-kill": Kind(kill_worker, 8, kills=True),
+    "worker-kill": Kind(kill_worker, 10, kills=True),
     "worker-freeze": Kind(freeze_worker, 3),
-    "server-kill": Kind(kill_server, 4, kills=True),
-    "supervisor-kill": Kind(kill_supervisor, 5, kills=True),
-    "runner-kill": Kind(kill_runner, 4, kills=True),
-    "database-kill": Kind(kill_database, 4, kills=True),
-    "machine-loss": Kind(lose_machine, 3, kills=True),
+    "server-kill": Kind(kill_server, 5, kills=True),
+    "supervisor-kill": Kind(kill_supervisor, 6, kills=True),
+    "runner-kill": Kind(kill_runner, 5, kills=True),
+    "database-kill": Kind(kill_database, 5, kills=True),
+    "machine-loss": Kind(lose_machine, 4, kills=True),
     "disk-full": Kind(fill_disk, 2, impossible=disk.no_disk),
     "database-cut": Kind(cut_database, 3),
     "database-stall": Kind(stall_database, 2),

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import shutil
+import signal
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -33,6 +34,9 @@ WAITING_SECONDS = 120.0
 """How long it may go on waiting so before the run ends without it."""
 PAUSE_SECONDS = (0.5, 4.5)
 """Between two faults."""
+CALM_SHARE = 0.5
+"""Of all faults, those after which the next one waits for the sessions to go on; the others may come on top."""
+CALM_SECONDS = 20.0
 MODEL_REST_SECONDS = 40.0
 """Between two faults of the model's upstream: each may take most of a request's attempts."""
 MODEL_TIMEOUT_SECONDS = 4
@@ -54,7 +58,10 @@ class Plan:
 
 
 async def run(plan: Plan, clock: Clock, tell: Callable[[str], None]) -> Report:
-    """Do it; the report. `tell` gets a line for each fault."""
+    """Do it; the report. `tell` gets a line for each fault. SIGTERM cancels it, and leaves nothing behind."""
+    me = asyncio.current_task()
+    assert me is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
     skipped = {name: why for name in plan.kinds if (why := KINDS[name].impossible())}
     kinds = [name for name in plan.kinds if name not in skipped]
     async with AsyncExitStack() as stack:
@@ -110,7 +117,15 @@ class Chaos:
                 if kind.startswith("model-"):
                     model_until = ended + MODEL_REST_SECONDS
                 tell(f"{kind} ({ended - began:.1f} s), {len(self.driver.busy())} sessions at work")
+            if rng.random() < CALM_SHARE:
+                await self.recovered()
             await self.ground.wait(*PAUSE_SECONDS)
+
+    async def recovered(self) -> None:
+        """Until no session stands still any more, or for as long as one may."""
+        until = self.clock.monotonic() + CALM_SECONDS
+        while self.ground.recovery.waiting and self.clock.monotonic() < until:
+            await self.clock.sleep(LOOK_SECONDS)
 
     async def settle(self) -> dict[str, str]:
         """Give no more jobs and wait for the ends of those that are; name → why it is stuck."""

@@ -11,6 +11,8 @@ chaos = typer.Typer(
     help="Prove that nothing is lost and nothing happens twice.", no_args_is_help=True
 )
 SEEDS = 1_000_000
+ENDED = 143
+"""Exit code after SIGTERM."""
 
 
 @chaos.callback()
@@ -40,6 +42,7 @@ def run(
     Touches no other platform of this machine. Exit code 1 when anything was lost, done twice, untrue,
     invalid or stuck.
     """
+    import asyncio
     import secrets
 
     from agentstead.chaos.faults import KINDS
@@ -66,7 +69,10 @@ def run(
     if not as_json:
         print(f"seed {plan.seed}: {minutes:g} min with {', '.join(chosen)}", flush=True)
     tell = (lambda _: None) if as_json else (lambda line: print(f"  {line}", flush=True))
-    report = run_until_done(run_plan(plan, SystemClock(), tell))
+    try:
+        report = run_until_done(run_plan(plan, SystemClock(), tell))
+    except asyncio.CancelledError:
+        raise Exit(ENDED) from None
     print(json.dumps(report.as_json(), indent=1) if as_json else f"\n{report.text()}", flush=True)
     if not report.good:
         raise Exit(1)

@@ -96,7 +96,7 @@ def mark(place: Place, version: str, saved: Saved) -> None:
     """Write down that the files, as they were when `saved` was made, are `version`."""
     known = standing(place)
     if known is not None and version in known:
-        _change(place, version, version=version, stamp=saved.stamp, calls=saved.calls)
+        _change(place, version=version, stamp=saved.stamp, calls=saved.calls)
 
 
 async def restore(
@@ -232,15 +232,14 @@ def _read(place: Place) -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def _change(place: Place, coming: str = NEVER, **news: Any) -> None:
+def _change(place: Place, *coming: str, **news: Any) -> None:
     """Write down what is new. No version that the files may be is forgotten for it."""
     with suppress(FileNotFoundError), place.alone(LOCK):  # else it was deleted meanwhile
         known = _read(place)
-        others = [*known.get("coming", ()), known.get("version", NEVER), coming]
-        kept = [one for one in dict.fromkeys(others) if one != news.get("version")]
-        if coming == NEVER and "version" not in news:
-            kept = known.get("coming", [])
-        _write(place, {**known, **news, "coming": kept[-COMING_MAX:]})
+        now = {**known, **news}
+        may_be = [*known.get("coming", ()), known.get("version", NEVER), *coming]
+        others = [one for one in dict.fromkeys(may_be) if one != now.get("version", NEVER)]
+        _write(place, {**now, "coming": others[-COMING_MAX:]})
 
 
 def _write(place: Place, known: dict[str, Any]) -> None:
