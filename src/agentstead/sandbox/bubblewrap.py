@@ -68,6 +68,7 @@ class Bubblewrap:
         installing: bool = False,
         require_cgroups: bool = False,
         spares: int = 0,
+        native: bool = True,
     ) -> None:
         self.root = root.absolute()
         self._images = images
@@ -75,6 +76,8 @@ class Bubblewrap:
         """Whether these sandboxes install into their image, as its root, and keep what they install."""
         self.egress = egress
         """How sandboxes reach the network; None: none of them does."""
+        self._native = native
+        """Whether the runner in C is taken where there is one."""
         self._require_cgroups = require_cgroups
         """Whether a sandbox that no control group bounds is refused."""
         self.env = dict(env or {})
@@ -363,6 +366,7 @@ class Bubblewrap:
             **system.config,
             "layers": list(spec.layers),
             "installing": self._installing,
+            "native": self._native,
             "bwrap": program,
             "libraries": libraries,
         }

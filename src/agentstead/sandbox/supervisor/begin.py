@@ -6,6 +6,7 @@ from agentstead.sandbox.supervisor.control import Supervisor
 from agentstead.sandbox.supervisor.launch import Launched
 from agentstead.sandbox.supervisor.limits import Control
 from agentstead.sandbox.supervisor.place import Place
+from agentstead.sandbox.supervisor.variables import variables
 
 READY_SECONDS = 10.0
 AGAIN = (
@@ -23,7 +24,7 @@ def begin(place: Place, config: dict[str, Any], launched: Launched, control: Con
     supervisor = Supervisor(place, config, launched, control)
     starts = place.meta().get("starts", 0)
     first = {
-        "env": config["env"],
+        **variables(config["env"]),
         "output_bytes": config["limits"]["output_bytes"],
         **control.left_to_runner(),
         "note": AGAIN if starts else "",

@@ -4,10 +4,13 @@ Only for the host's own Python; what an image brings runs nowhere but inside. Wi
 runner compiles itself at each start, which takes as long as everything else it does by then.
 """
 
+import io
 import json
 import subprocess
+import zipfile
 from base64 import b64decode
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PYTHON = "/usr/bin/python3"
@@ -21,13 +24,15 @@ for name, text in json.load(sys.stdin).items():
     source = text.encode()
     code = compile(source, "/run/agentstead/agentstead/sandbox/supervisor/" + name, "exec")
     pyc = _code_to_hash_pyc(code, importlib.util.source_hash(source), False)
-    made[importlib.util.cache_from_source(name)] = base64.b64encode(pyc).decode()
+    made[name + "c"] = base64.b64encode(pyc).decode()
 json.dump(made, sys.stdout)
 """
-"""Written as files that are taken unseen: nothing but the runner's own sources lies beside them."""
+"""Made to be taken unseen: nothing but the runner's own sources lies beside it."""
 
 made: dict[str, bytes] = {}
 """Path below the supervisor's folder → content; whoever is forked from here has it."""
+PACKAGES = ("agentstead", "agentstead/sandbox", "agentstead/sandbox/supervisor")
+TIME = (1980, 1, 1, 0, 0, 0)
 
 
 def sources() -> Iterator[Path]:
@@ -48,3 +53,17 @@ def make() -> None:
         made.update({name: b64decode(code) for name, code in json.loads(said).items()})
     except (OSError, ValueError, subprocess.SubprocessError):
         made.clear()
+    library.cache_clear()
+
+
+@cache
+def library(*, made_here: bool) -> bytes:
+    """All of it as one file, to be imported from; `made_here`: for the host's Python, with what it compiled."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        files = {f"{package}/__init__.py": b"" for package in PACKAGES}
+        files |= {f"{PACKAGES[-1]}/{path.relative_to(FOLDER)}": path.read_bytes() for path in sources()}
+        files |= {f"{PACKAGES[-1]}/{name}": code for name, code in made.items() if made_here}
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name, TIME), content)
+    return packed.getvalue()

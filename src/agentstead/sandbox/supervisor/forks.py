@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from agentstead.sandbox.supervisor import compiled
+from agentstead.sandbox.supervisor import compiled, quick
 
 LOOK_SECONDS = 5.0
 """Between two looks whether the worker lives: somebody else may hold the other end of our socket."""
@@ -26,6 +26,7 @@ def serve(channel: socket.socket, worker: int, supervise: Callable[[dict[str, An
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()  # what is here is shared with every supervisor
     compiled.make()
+    quick.program()
     while os.getppid() == worker:
         if not select.select([channel], [], [], LOOK_SECONDS)[0]:
             continue

@@ -16,19 +16,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentstead.sandbox.supervisor import userns
+from agentstead.sandbox.supervisor import quick, userns
 from agentstead.sandbox.supervisor.authorities import add_authorities
 from agentstead.sandbox.supervisor.compiled import PYTHON
 from agentstead.sandbox.supervisor.limits import Control
 from agentstead.sandbox.supervisor.place import Place
-from agentstead.sandbox.supervisor.rootfs import LIBRARY, Arguments, System, add_file_system
+from agentstead.sandbox.supervisor.rootfs import LIBRARY, NATIVE, Arguments, System, add_file_system
 from agentstead.sandbox.supervisor.staging import possible, stage
 
-RUNNER = (
+START = (
     f"import sys; sys.path.insert(0, '{LIBRARY}'); "
-    "from agentstead.sandbox.supervisor.runner.__main__ import main; main()"
+    "from agentstead.sandbox.supervisor.runner.{} import main; main()"
 )
 """As a module, because a file that is run is compiled each time."""
+ALL, BESIDE = "__main__", "beside"
+"""The whole runner in Python, and what the one in C needs of it."""
 OPEN_FILES_SOFT = 1024
 """What programs get that do not ask for more; above it `select` breaks."""
 F_ADD_SEALS = 1033
@@ -73,11 +75,11 @@ def launch(place: Place, config: dict[str, Any], uid: int, control: Control) -> 
         place.path.chmod(0o711)
     system = System.of(config, place)
     _add_isolation(arguments, installing=system.upper is not None)
-    add_file_system(arguments, place, system, config["mounts"])
+    native = quick.program() if config.get("native", True) else b""
+    add_file_system(arguments, place, system, config["mounts"], native)
     add_authorities(arguments, system, (config.get("network") or {}).get("authorities", ""))
-    command = [config.get("python") or PYTHON, "-I", "-S", "-B", "-c", RUNNER]
     words = arguments.memory(b"".join(word.encode() + b"\0" for word in arguments.words))
-    argv = ["bwrap", "--args", str(words), "--", *command, str(theirs.fileno())]
+    argv = ["bwrap", "--args", str(words), "--", *_command(config, theirs.fileno(), native)]
     env = {"LD_PRELOAD": ":".join(f"/proc/self/fd/{fd}" for fd in libraries)} if libraries else {}
     kept = {theirs.fileno(), *libraries, *arguments.descriptors}
     pid = os.fork()
@@ -97,6 +99,13 @@ def launch(place: Place, config: dict[str, Any], uid: int, control: Control) -> 
         os.close(descriptor)
     os.set_blocking(log, False)
     return Launched(pid, ours, log)
+
+
+def _command(config: dict[str, Any], channel: int, native: bytes) -> list[str]:
+    """The runner, on this descriptor."""
+    start = START.format(BESIDE if native else ALL)
+    python = [config.get("python") or PYTHON, "-I", "-S", "-B", "-c", start]
+    return [NATIVE, str(channel), *python] if native else [*python, str(channel)]
 
 
 def sealed(path: Path) -> int:

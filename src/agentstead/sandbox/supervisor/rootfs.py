@@ -63,10 +63,9 @@ NOT_OF_IMAGE = frozenset(
 )
 """At the top of an image, and never shown: it is ours, or nobody's business."""
 OPAQUE = "user.overlay.opaque"
-LIBRARY = "/run/agentstead"
-PACKAGE = "agentstead/sandbox/supervisor"
-"""Where the runner lies, inside."""
-
+LIBRARY_FOLDER = "/run/agentstead"
+LIBRARY, NATIVE = f"{LIBRARY_FOLDER}/library.zip", f"{LIBRARY_FOLDER}/runner"
+"""Where the runner lies, inside: what is in Python, and what is in C."""
 
 KEYS = ("/proc/keys", "/proc/key-users")
 """Name the kernel's keys of this user, which are the platform's where it runs as a plain one."""
@@ -95,9 +94,9 @@ class Arguments:
         """A read-only file of our making."""
         self.add("--perms", "0444", "--ro-bind-data", str(self.memory(text)), target)
 
-    def file(self, text: bytes, target: str) -> None:
+    def file(self, text: bytes, target: str, mode: str = "0444") -> None:
         """A file of our making where everything is made read-only later; costs no mount of its own."""
-        self.add("--perms", "0444", "--file", str(self.memory(text)), target)
+        self.add("--perms", mode, "--file", str(self.memory(text)), target)
 
     def bind(self, source: Path, target: str, *, read_only: bool = False) -> None:
         """A file or folder of the host."""
@@ -149,8 +148,9 @@ def add_file_system(
     place: Place,
     system: System,
     mounts: Iterable[dict[str, object]],
+    native: bytes,
 ) -> None:
-    """All of the file system, in the order in which it must be made."""
+    """All of the file system, in the order in which it must be made; `native`: the runner in C, if any."""
     if system.upper is not None:
         _add_whole(arguments, system, system.upper)
     elif system.image is not None:
@@ -176,7 +176,7 @@ def add_file_system(
     for name, target in WRITABLE.items():
         arguments.bind(place.files / name, target)
     _add_mounts(arguments, place, mounts)
-    _add_runner(arguments, made_here=system.image is None)
+    _add_runner(arguments, native=native, made_here=system.image is None)
     if system.upper is None:
         # the root itself is memory that belongs to the agent's user until this
         arguments.add("--remount-ro", "/")
@@ -292,14 +292,13 @@ def _mount_point(point: Path, source: Path) -> None:
         point.touch()
 
 
-def _add_runner(arguments: Arguments, *, made_here: bool) -> None:
-    """The runner; `made_here`: for the host's Python, which may have compiled it."""
-    package = f"{LIBRARY}/{PACKAGE}"
-    arguments.add("--perms", "0755", "--size", str(RUN_BYTES), "--tmpfs", LIBRARY)
-    for file in compiled.sources():
-        arguments.file(file.read_bytes(), f"{package}/{file.relative_to(compiled.FOLDER)}")
-    for name, code in compiled.made.items() if made_here else ():
-        arguments.file(code, f"{package}/{name}")
+def _add_runner(arguments: Arguments, *, native: bytes, made_here: bool) -> None:
+    """The runner; `made_here`: for the host's Python, which may have compiled its part."""
+    arguments.add("--perms", "0755", "--size", str(RUN_BYTES), "--tmpfs", LIBRARY_FOLDER)
+    arguments.file(compiled.library(made_here=made_here), LIBRARY)
+    if native:
+        # what nobody may read cannot be looked into from its first moment on
+        arguments.file(native, NATIVE, mode="0111")
     startup = (compiled.FOLDER / "runner" / "sitecustomize.py").read_bytes()
-    arguments.file(startup, f"{LIBRARY}/startup/sitecustomize.py")
-    arguments.add("--remount-ro", LIBRARY)
+    arguments.file(startup, f"{LIBRARY_FOLDER}/startup/sitecustomize.py")
+    arguments.add("--remount-ro", LIBRARY_FOLDER)

@@ -1,26 +1,24 @@
 """The runner: one loop that takes calls from the supervisor and runs the tools.
 
-File and search tools run in a forked child each, so that none can stop another, and none can take
-the loop with it. bash runs in one persistent shell, one call at a time (the supervisor sees to
+bash runs in one persistent shell, one call at a time (the supervisor sees to
 the order). When no process can be started any more, all others are ended and the model is told.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import selectors
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
 
 if __name__ == "__main__":
     sys.path.insert(0, "/run/agentstead")
 
 from agentstead.sandbox.supervisor.frames import Frames, pack
-from agentstead.sandbox.supervisor.runner import files, outlet, processes, search
+from agentstead.sandbox.supervisor.runner import outlet, processes
+from agentstead.sandbox.supervisor.runner.jobs import Jobs
 from agentstead.sandbox.supervisor.runner.refusal import Refusal
 from agentstead.sandbox.supervisor.runner.shell import Shell, environment, signal_name
 
@@ -28,24 +26,7 @@ TYPE_CHECKING = False  # importing typing would cost a tenth of a sandbox's star
 if TYPE_CHECKING:
     from typing import Any
 
-VERBS: dict[str, Callable[[dict[str, Any]], list[dict[str, Any]]]] = {
-    "read": files.read,
-    "write": files.write,
-    "edit": files.edit,
-    "glob": search.glob,
-    "grep": search.grep,
-}
 SHELL_LOST = "the next bash call gets a new shell: its directory, variables and background processes are gone"
-
-
-class Job:
-    """A file or search tool at work in a child."""
-
-    def __init__(self, call_id: str, tool: str, pid: int, pipe: int, deadline: float) -> None:
-        self.call_id, self.tool, self.pid, self.pipe = call_id, tool, pid, pipe
-        self.deadline = deadline
-        self.data = bytearray()
-        self.late = False
 
 
 class Runner:
@@ -55,7 +36,6 @@ class Runner:
         self.channel = channel
         self.frames = Frames()
         self.selector = selectors.DefaultSelector()
-        self.jobs: dict[int, Job] = {}
         self.killed = ""
         """Why everything was ended a moment ago; told with each call that this hit."""
         self.note = ""
@@ -64,10 +44,12 @@ class Runner:
         self.bash_deadline = 0.0
         self.ending = ""
         first = self._receive_first()
-        self.shell = Shell(self.selector, environment(first["env"]), first["output_bytes"])
+        self.shell = Shell(self.selector, environment(first), first["output_bytes"])
         self.note = first["note"]
         processes.limit(first["processes_max"], first["memory_bytes"])
         self.refusal = None if first["network"] else Refusal(self.selector)
+        forget = self.refusal.forget if self.refusal is not None else lambda: None
+        self.jobs = Jobs(self.selector, channel, lambda: self.killed or self.ending, forget)
         self.selector.register(channel, selectors.EVENT_READ, self._receive)
         if first["network"] is True:
             outlet.hand_over(channel, pack({"ready": True}))
@@ -108,8 +90,6 @@ class Runner:
     def _begin(self, message: dict[str, Any]) -> None:
         try:
             self._start(message)
-        except (KeyError, TypeError, AttributeError) as error:
-            self._answer(message["id"], f"{message['tool']}: the input is not valid: {error}", True)
         except OSError:
             self._end_all("the limit of processes was reached, so all of them were ended")
             try:
@@ -122,66 +102,7 @@ class Runner:
         if message["tool"] == "bash":
             self._start_bash(message)
         else:
-            self._start_job(message)
-
-    # --- file and search tools
-
-    def _start_job(self, message: dict[str, Any]) -> None:
-        pipe, child_pipe = os.pipe()
-        try:
-            pid = os.fork()
-        except OSError:
-            os.close(pipe)
-            os.close(child_pipe)
-            raise
-        if pid == 0:
-            self._be_job(message, child_pipe)
-        os.close(child_pipe)
-        os.set_blocking(pipe, False)
-        deadline = time.monotonic() + message["seconds"]
-        job = self.jobs[pid] = Job(message["id"], message["tool"], pid, pipe, deadline)
-        self.selector.register(pipe, selectors.EVENT_READ, lambda: self._read_job(job))
-
-    def _be_job(self, message: dict[str, Any], pipe: int) -> None:
-        try:
-            self.channel.close()
-            if self.refusal is not None:
-                self.refusal.forget()
-            processes.become_tool()
-            try:
-                content, failed = VERBS[message["tool"]](message["input"]), False
-            except files.ToolError as error:
-                content, failed = [{"type": "text", "text": str(error)}], True
-            except (KeyError, TypeError, AttributeError) as error:
-                text = f"{message['tool']}: the input is not valid: {error}"
-                content, failed = [{"type": "text", "text": text}], True
-            answer = {"id": message["id"], "content": content, "is_error": failed}
-            with open(pipe, "wb") as out:
-                out.write(json.dumps(answer).encode())
-        finally:
-            os._exit(0)
-
-    def _read_job(self, job: Job) -> None:
-        try:
-            data = os.read(job.pipe, 1 << 16)
-        except BlockingIOError:
-            return
-        if data:
-            job.data += data
-            return
-        self.selector.unregister(job.pipe)
-        os.close(job.pipe)
-        del self.jobs[job.pid]
-        _, status = os.waitpid(job.pid, 0)
-        try:
-            self.channel.sendall(pack(json.loads(job.data)))
-        except ValueError:
-            why = self.killed or self.ending
-            if job.late:
-                why = "it took too long and was ended"
-            elif not why:
-                why = f"its process ended unexpectedly (status {status})"
-            self._answer(job.call_id, f"{job.tool}: {why}", True)
+            self.jobs.begin(message)
 
     # --- bash
 
@@ -192,6 +113,10 @@ class Runner:
             self.shell.start()
             self.note = ""
             self._answer(message["id"], "bash session restarted", False)
+            return
+        if not isinstance(given.get("command"), str):
+            text = "bash: the input is not valid: command must be a string"
+            self._answer(message["id"], text, True)
             return
         if not self.shell.alive:
             self.shell.start()
@@ -220,17 +145,8 @@ class Runner:
         if self.bash is not None and self.bash["id"] == call_id:
             self.shell.kill()
             self.note = "[the call before this one was cancelled; this is a new shell]"
-        for job in self.jobs.values():
-            if job.call_id == call_id:
-                os.kill(job.pid, signal.SIGKILL)
-                self._drain(job)
-                break
+        self.jobs.end(call_id)
         self.ending = ""
-
-    def _drain(self, job: Job) -> None:
-        os.set_blocking(job.pipe, True)
-        while job.pid in self.jobs:
-            self._read_job(job)
 
     def _end_all(self, why: str) -> None:
         self.killed = why
@@ -239,11 +155,10 @@ class Runner:
             if self.bash is None:
                 self.note = f"[{why}; this is a new shell]"
             self.shell.kill()
-        for job in list(self.jobs.values()):
-            self._drain(job)
+        self.jobs.drain()
 
     def _patience(self) -> float | None:
-        deadlines = [job.deadline for job in self.jobs.values() if not job.late]
+        deadlines = self.jobs.deadlines()
         if self.bash is not None:
             deadlines.append(self.bash_deadline)
         refusal = self.refusal.next_deadline() if self.refusal is not None else None
@@ -254,10 +169,7 @@ class Runner:
     def _expire(self, now: float) -> None:
         if self.refusal is not None:
             self.refusal.expire(now)
-        for job in self.jobs.values():
-            if job.deadline <= now and not job.late:
-                job.late = True
-                os.kill(job.pid, signal.SIGKILL)
+        self.jobs.expire(now)
         if self.bash is not None and self.bash_deadline <= now:
             seconds = f"{self.bash['seconds']:g}"
             self.ending = f"the command timed out after {seconds} s and was ended"

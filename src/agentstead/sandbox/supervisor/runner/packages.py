@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 PACKAGES = "/mnt/packages"
 PYTHON_PACKAGES, NODE_PACKAGES = f"{PACKAGES}/python", f"{PACKAGES}/node"
 GLOBAL = "/usr/local/lib/node_modules"
@@ -12,16 +10,15 @@ STARTUP = "/run/agentstead/startup"
 """What every Python reads as it starts (`sitecustomize.py`)."""
 
 
-def variables(path: str) -> dict[str, str]:
-    """The variables of tools' processes, where there are packages; `path`: the PATH without them.
+def variables(path: str) -> list[tuple[str, dict[str, str]]]:
+    """The variables of tools' processes, by what has to be there; `path`: the PATH without packages.
 
     What the agent installs itself, which comes first on it, goes before them, and the system after.
     """
-    if not os.path.isdir(PACKAGES):
-        return {"NODE_PATH": GLOBAL} if os.path.isdir(GLOBAL) else {}
     own, _, system = path.partition(":")
-    return {
+    with_packages = {
         "PATH": f"{own}:{PYTHON_PACKAGES}/bin:{NODE_PACKAGES}/bin:{system}",
         "PYTHONPATH": STARTUP,
         "NODE_PATH": f"{NODE_PACKAGES}/lib/node_modules",
     }
+    return [(PACKAGES, with_packages), (GLOBAL, {"NODE_PATH": GLOBAL})]

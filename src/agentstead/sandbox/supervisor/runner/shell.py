@@ -15,7 +15,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from agentstead.sandbox.supervisor.runner import packages, processes
+from agentstead.sandbox.supervisor.runner import processes
 
 TYPE_CHECKING = False  # importing typing would cost a tenth of a sandbox's start
 if TYPE_CHECKING:
@@ -27,18 +27,6 @@ TERMINAL_CODES = re.compile(
     rb"\x1b(?:\[[0-9;?<=>]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_][^\x1b]*\x1b\\|[()][A-Za-z0-9]|[=>78cDEHM])"
 )
 READ_BYTES = 65536
-ADDED = "/run/agentstead.pem"
-"""The system's authorities and what the platform adds to them, where it does."""
-TOLD = (
-    "SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "AWS_CA_BUNDLE", "CARGO_HTTP_CAINFO",
-    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
-)  # fmt: skip
-"""Variables of programs that find the system's by themselves, and not what was added."""
-BUNDLES = (ADDED, "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
-"""Where systems keep the authorities they trust, a private one of the operator's among them."""
-TRUSTING = ("NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE")
-"""Variables of programs that bring authorities of their own and would not know that one."""
-
 Done = Callable[[str, "int | None"], None]
 """Called with the output and the exit status; None: the shell itself ended."""
 
@@ -216,36 +204,10 @@ def signal_name(status: int) -> str:
         return ""
 
 
-def environment(extra: dict[str, Any]) -> dict[str, str]:
-    """What the tools' processes get to see."""
-    proxy = "http://127.0.0.1:3128"
-    env = {
-        "PATH": "/workspace/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": "/workspace",
-        "USER": "agent",
-        "LOGNAME": "agent",
-        "SHELL": "/bin/bash",
-        "LANG": "C.UTF-8",
-        "TERM": "dumb",
-        "TMPDIR": "/tmp",
-        "PAGER": "cat",
-        "GIT_PAGER": "cat",
-        "GIT_TERMINAL_PROMPT": "0",
-        # what is installed goes to the user's own folders; caches stay out of the workspace
-        "XDG_CACHE_HOME": "/tmp/.cache",
-        "PIP_BREAK_SYSTEM_PACKAGES": "1",
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "NPM_CONFIG_PREFIX": "/workspace/.local",
-        "NPM_CONFIG_CACHE": "/tmp/.npm",
-        "NPM_CONFIG_UPDATE_NOTIFIER": "false",
-        "NODE_USE_ENV_PROXY": "1",
-    }
-    env.update(packages.variables(env["PATH"]))
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        env[name] = env[name.lower()] = proxy
-    for bundle in filter(os.path.exists, BUNDLES):
-        env.update(dict.fromkeys(TRUSTING + TOLD if bundle == ADDED else TRUSTING, bundle))
-        break
-    env["NO_PROXY"] = env["no_proxy"] = "127.0.0.1,localhost,::1"
-    env.update({str(name): str(value) for name, value in extra.items()})
+def environment(first: dict[str, Any]) -> dict[str, str]:
+    """What the tools' processes get to see (`variables.py` says what is told)."""
+    env = dict(first["always"])
+    for choices in first["first_there"]:
+        env.update(next((given for path, given in choices if os.path.exists(path)), {}))
+    env.update(first["env"])
     return env
