@@ -96,7 +96,7 @@ attempt("mem 2", read("/proc/2/mem"))
 attempt("fd 2", lambda: os.listdir("/proc/2/fd") and None)
 for path in ("/usr/x", "/etc/x", "/x", "/dev/x", "/run/agentstead/x", "/mnt/session/uploads/x", "/mnt/x"):
     attempt("create " + path, create(path))
-attempt("write runner", lambda: os.open("/run/agentstead/agentstead/sandbox/supervisor/runner/__main__.py", os.O_WRONLY))
+attempt("write runner", lambda: os.open("/run/agentstead/library.zip", os.O_WRONLY))
 attempt("vsock", opened(40))
 attempt("vsock behind bits", lambda: (lambda fd: None if fd >= 0 else (_ for _ in ()).throw(OSError(ctypes.get_errno(), "socket")))(libc.syscall(ctypes.c_long(41 if X86 else 198), ctypes.c_long((1 << 32) | 40), ctypes.c_long(1), ctypes.c_long(0))))
 attempt("packet", opened(17, socket.SOCK_RAW))

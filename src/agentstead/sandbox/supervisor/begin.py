@@ -31,10 +31,13 @@ def begin(place: Place, config: dict[str, Any], launched: Launched, control: Con
         "network": "elsewhere" if config.get("outlet") else bool(config.get("network")),
     }
     supervisor.inside.tell(first)
+    if not config.get("passing"):
+        # while bubblewrap works
+        place.write_meta(starts=starts + 1)
     if not supervisor.wait_ready(READY_SECONDS):
         supervisor.end()
+        if not config.get("passing"):
+            place.write_meta(starts=starts)
         words = supervisor.inside.complaints.strip() or "it did not report in time"
         raise CannotStart(words)
-    if not config.get("passing"):
-        place.write_meta(starts=starts + 1)
     return supervisor

@@ -67,8 +67,8 @@ def launch(place: Place, config: dict[str, Any], uid: int, control: Control) -> 
     """Start it; whether it works is seen by the runner's first word on the channel."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     log, log_in = os.pipe()
-    program = sealed(Path(config["bwrap"]))
-    libraries = [sealed(Path(path)) for path in config["libraries"]]
+    program = sealed("bwrap", Path(config["bwrap"]).read_bytes())
+    libraries = [sealed(Path(path).name, Path(path).read_bytes()) for path in config["libraries"]]
     arguments = Arguments(staged=possible())
     if os.geteuid() == 0 and not arguments.staged:
         # the sandbox's user has to come through; what is private in there stays so
@@ -82,23 +82,67 @@ def launch(place: Place, config: dict[str, Any], uid: int, control: Control) -> 
     argv = ["bwrap", "--args", str(words), "--", *_command(config, theirs.fileno(), native)]
     env = {"LD_PRELOAD": ":".join(f"/proc/self/fd/{fd}" for fd in libraries)} if libraries else {}
     kept = {theirs.fileno(), *libraries, *arguments.descriptors}
-    pid = os.fork()
-    if pid == 0:
-        try:
-            control.enter()
-            if arguments.staged:
-                stage(arguments.bound)
-            prepare(kept, log_in, uid, config["limits"])
-            os.execve(program, argv, env)
-        except (OSError, ValueError) as error:
-            os.write(log_in, f"cannot start the sandbox: {error}\n".encode())
-        finally:
-            os._exit(126)
+    child = Child(arguments, kept, log_in, uid, config["limits"], control, program, argv, env)
+    pid = child.spawned(native) if native else child.forked()
     theirs.close()
     for descriptor in (log_in, program, *libraries, *arguments.descriptors):
         os.close(descriptor)
     os.set_blocking(log, False)
     return Launched(pid, ours, log)
+
+
+@dataclass
+class Child:
+    """What becomes bubblewrap."""
+
+    arguments: Arguments
+    kept: set[int]
+    log: int
+    uid: int
+    limits: dict[str, Any]
+    control: Control
+    program: int
+    argv: list[str]
+    env: dict[str, str]
+
+    def forked(self) -> int:
+        """As a copy of this process; its number."""
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self.control.enter()
+                if self.arguments.staged:
+                    stage(self.arguments.bound)
+                prepare(self.kept, self.log, self.uid, self.limits)
+                os.execve(self.program, self.argv, self.env)
+            except (OSError, ValueError) as error:
+                os.write(self.log, f"cannot start the sandbox: {error}\n".encode())
+            finally:
+                os._exit(126)
+        return pid
+
+    def spawned(self, native: bytes) -> int:
+        """By the program in C, which does the same (`native/launch.h`); its number."""
+        words = [f"p{self.program}", f"l{self.log}", f"u{self.uid}", f"f{self.limits['disk_bytes']}"]
+        most, soft = open_files(self.limits)
+        words += [f"n{soft}", f"m{most}"]
+        words += [f"g{folder}" for folder in set(self.control.groups.values())]
+        if self.arguments.staged:
+            words += ["S", *(f"s{path}" for path in self.arguments.bound)]
+        words += [f"k{descriptor}" for descriptor in self.kept]
+        words += [f"e{name}={value}" for name, value in self.env.items()]
+        launcher = sealed("launch", native)
+        # onto itself: that lets it be inherited
+        passed = [(os.POSIX_SPAWN_DUP2, one, one) for one in (self.program, self.log, *self.kept)]
+        try:
+            return os.posix_spawn(
+                f"/proc/self/fd/{launcher}",
+                ["launch", *words, "--", *self.argv],
+                {},
+                file_actions=passed,
+            )
+        finally:
+            os.close(launcher)
 
 
 def _command(config: dict[str, Any], channel: int, native: bytes) -> list[str]:
@@ -108,18 +152,24 @@ def _command(config: dict[str, Any], channel: int, native: bytes) -> list[str]:
     return [NATIVE, str(channel), *python] if native else [*python, str(channel)]
 
 
-def sealed(path: Path) -> int:
+def sealed(name: str, content: bytes) -> int:
     """An unchangeable copy of a program in memory, to be run from its descriptor."""
     flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
     try:
-        descriptor = os.memfd_create(path.name, flags | MFD_EXEC)
+        descriptor = os.memfd_create(name, flags | MFD_EXEC)
     except OSError:
-        descriptor = os.memfd_create(path.name, flags)
-    rest = memoryview(path.read_bytes())
+        descriptor = os.memfd_create(name, flags)
+    rest = memoryview(content)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
     fcntl.fcntl(descriptor, F_ADD_SEALS, SEALS)
     return descriptor
+
+
+def open_files(limits: dict[str, Any]) -> tuple[int, int]:
+    """How many files may be open at most, and without asking for more."""
+    most = min(limits["open_files_max"], resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    return most, min(OPEN_FILES_SOFT, most)
 
 
 def seccomp_file() -> Path:
@@ -159,8 +209,8 @@ def prepare(kept: set[int], log: int, uid: int, limits: dict[str, Any]) -> None:
             continue  # the one the listing was read from
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits["disk_bytes"], limits["disk_bytes"]))
-    most = min(limits["open_files_max"], resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(OPEN_FILES_SOFT, most), most))
+    most, soft = open_files(limits)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, most))
     os.umask(0o022)
     os.chdir("/")
     if os.geteuid() == 0:

@@ -8,11 +8,13 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 CONTROLLERS = ("memory", "pids", "cpu")
 PARENT = "agentstead"
+GROUPS, MOUNTS = "/proc/self/cgroup", "/proc/self/mountinfo"
 CPU_PERIOD_US = 100_000
 REMOVE_SECONDS = 2.0
 
@@ -98,9 +100,19 @@ class Control:
         remove([str(folder) for folder in set(self.groups.values())])
 
 
+def look() -> None:
+    """Look which control groups there are; whoever is forked from here need not look again."""
+    for file in (GROUPS, MOUNTS):
+        _told(file)
+
+
 def control(name: str, limits: dict[str, Any]) -> Control:
     """The best limits this host gives a sandbox of this name."""
     found = _version2(name, limits) or _version1(name, limits)
+    if found is None:
+        # what was seen may be long ago
+        _told.cache_clear()
+        found = _version2(name, limits) or _version1(name, limits)
     if found is not None:
         return found
     return Control("rlimits (degraded)", limits["memory_bytes"], limits["processes_max"])
@@ -198,9 +210,14 @@ def _made(folder: Path, values: dict[str, Any], *, needed: bool) -> bool:
     return True
 
 
+@cache
+def _told(file: str) -> str:
+    return Path(file).read_text()
+
+
 def _own_groups() -> dict[str, str]:
     own = {}
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
+    for line in _told(GROUPS).splitlines():
         _, controllers, path = line.split(":", 2)
         for controller in controllers.split(","):
             own[controller] = path
@@ -208,7 +225,7 @@ def _own_groups() -> dict[str, str]:
 
 
 def _mounts(kind: str) -> Iterator[tuple[Path, str, list[str]]]:
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+    for line in _told(MOUNTS).splitlines():
         left, right = line.split(" - ", 1)
         fields, tail = left.split(), right.split()
         if tail[0] == kind:

@@ -148,7 +148,7 @@ def add_file_system(
     place: Place,
     system: System,
     mounts: Iterable[dict[str, object]],
-    native: bytes,
+    native: bytes = b"",
 ) -> None:
     """All of the file system, in the order in which it must be made; `native`: the runner in C, if any."""
     if system.upper is not None:

@@ -2,9 +2,11 @@
  * whose contract it keeps to the letter. bash runs in one persistent shell, one call at a time (the supervisor
  * sees to the order). When no process can be started any more, all others are ended and the model is told.
  *
- * `runner CHANNEL PYTHON ARGUMENT...`: the descriptor of the channel, and what does file and search tools. */
+ * `runner CHANNEL PYTHON ARGUMENT...`: the descriptor of the channel, and what does file and search tools. By the
+ * name `launch` it starts bubblewrap, on the host. */
 #include "answers.h"
 #include "jobs.h"
+#include "launch.h"
 #include "refusal.h"
 #include "shell.h"
 
@@ -347,6 +349,8 @@ static _Noreturn void run(void)
 static int begin_runner(int count, char **words)
 {
 	size_t at = 0;
+	if (count > 1 && same((struct piece){words[0], length_of(words[0])}, WORD("launch")))
+		launch(words + 1);
 	hide();
 	handle(SIGPIPE, SIG_IGN);
 	if (count < 2 || count > WORDS_MAX)
