@@ -25,10 +25,11 @@ from tests.support.sandboxes import SPEC, alive, gone, needed, real_sandboxes, s
 ID = "sesn_test"
 
 
-@pytest.fixture
-async def sandboxes() -> AsyncIterator[Bubblewrap]:
+@pytest.fixture(params=[True, False], ids=["in C", "in Python"])
+async def sandboxes(request: pytest.FixtureRequest) -> AsyncIterator[Bubblewrap]:
+    """With each of the two runners: one contract."""
     await needed()
-    async with real_sandboxes() as real:
+    async with real_sandboxes(native=request.param) as real:
         yield real
 
 

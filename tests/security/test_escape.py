@@ -94,6 +94,11 @@ attempt("environ 1", lambda: read("/proc/1/environ")() .replace(b"LD_PRELOAD=/pr
 attempt("environ 2", read("/proc/2/environ"))
 attempt("mem 2", read("/proc/2/mem"))
 attempt("fd 2", lambda: os.listdir("/proc/2/fd") and None)
+beside = ["2", *(pid for pid in os.listdir("/proc") if pid.isdigit() and b"beside" in open("/proc/%s/cmdline" % pid, "rb").read())][-1]
+attempt("mem beside", read("/proc/%s/mem" % beside))
+attempt("environ beside", read("/proc/%s/environ" % beside))
+attempt("fd beside", lambda: os.listdir("/proc/%s/fd" % beside) and None)
+attempt("runner", read("/run/agentstead/runner"))
 for path in ("/usr/x", "/etc/x", "/x", "/dev/x", "/run/agentstead/x", "/mnt/session/uploads/x", "/mnt/x"):
     attempt("create " + path, create(path))
 attempt("write runner", lambda: os.open("/run/agentstead/library.zip", os.O_WRONLY))
@@ -213,6 +218,10 @@ REFUSED = {
     "environ 2": "EACCES",
     "mem 2": "EACCES",
     "fd 2": "EACCES",
+    "environ beside": "EACCES",
+    "mem beside": "EACCES",
+    "fd beside": "EACCES",
+    "runner": "EACCES ENOENT",
     "create /usr/x": "EROFS",
     "create /etc/x": "EROFS",
     "create /x": "EROFS",
@@ -306,16 +315,17 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Images, Im
         yield made
 
 
-@pytest.fixture(params=["none", "unrestricted", "none on an image"])
+@pytest.fixture(params=["none", "unrestricted", "none on an image", "none with Python's runner"])
 async def found(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What every attempt gave in a sandbox with this network; tried once a run."""
-    mode, _, on_image = request.param.partition(" on ")
+    mode, _, _ = request.param.partition(" ")
+    on_image, native = "image" in request.param, "Python" not in request.param
     if request.param not in _seen:
         await needed()
         images, made = request.getfixturevalue("image") if on_image else (None, None)
         monkeypatch.setenv("AGENTSTEAD_SECRET_CANARY", "canary-in-the-platform")
         spec = replace(SPEC, network=Network(mode), image=made.id if made else "")
-        async with real_sandboxes(egress=Egress(), images=images) as sandboxes:
+        async with real_sandboxes(egress=Egress(), images=images, native=native) as sandboxes:
             _seen[request.param] = await attempts(sandboxes, spec)
     return _seen[request.param]
 

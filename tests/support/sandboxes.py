@@ -33,6 +33,7 @@ async def real_sandboxes(
     *,
     installing: bool = False,
     spares: int = 0,
+    native: bool = True,
 ) -> AsyncIterator[Bubblewrap]:
     """Sandboxes below a folder of their own; at the end no process, mount, group or file is left."""
     top = Path(tempfile.mkdtemp(prefix="agentstead-test-"))
@@ -45,6 +46,7 @@ async def real_sandboxes(
         installing=installing,
         env=env,
         spares=spares,
+        native=native,
     )
     try:
         yield sandboxes

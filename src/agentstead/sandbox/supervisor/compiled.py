@@ -62,7 +62,9 @@ def library(*, made_here: bool) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         files = {f"{package}/__init__.py": b"" for package in PACKAGES}
-        files |= {f"{PACKAGES[-1]}/{path.relative_to(FOLDER)}": path.read_bytes() for path in sources()}
+        files |= {
+            f"{PACKAGES[-1]}/{path.relative_to(FOLDER)}": path.read_bytes() for path in sources()
+        }
         files |= {f"{PACKAGES[-1]}/{name}": code for name, code in made.items() if made_here}
         for name, content in files.items():
             archive.writestr(zipfile.ZipInfo(name, TIME), content)

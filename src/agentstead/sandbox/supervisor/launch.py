@@ -123,7 +123,12 @@ class Child:
 
     def spawned(self, native: bytes) -> int:
         """By the program in C, which does the same (`native/launch.h`); its number."""
-        words = [f"p{self.program}", f"l{self.log}", f"u{self.uid}", f"f{self.limits['disk_bytes']}"]
+        words = [
+            f"p{self.program}",
+            f"l{self.log}",
+            f"u{self.uid}",
+            f"f{self.limits['disk_bytes']}",
+        ]
         most, soft = open_files(self.limits)
         words += [f"n{soft}", f"m{most}"]
         words += [f"g{folder}" for folder in set(self.control.groups.values())]

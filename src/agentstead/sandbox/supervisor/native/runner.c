@@ -367,7 +367,15 @@ static int begin_runner(int count, char **words)
 	run();
 }
 
-#ifdef HOSTED
+#ifdef HARNESS
+int harness(void);
+
+int main(void)
+{
+	(void)begin_runner;
+	return harness();
+}
+#elif defined(HOSTED)
 int main(int count, char **words)
 {
 	return begin_runner(count, words);
