@@ -29,6 +29,7 @@ AUDIT = "audit"
 BLOB = "blob"
 SKILL = "skill"
 SKILL_VERSION = "skver"
+STOP = "stop"
 CONNECTOR = "conn"
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from agentstead.clock import SystemClock
 from agentstead.errors import Invalid, LeaseLost, NotFound
-from agentstead.ids import RandomIds
+from agentstead.ids import STOP, RandomIds
 from agentstead.log.event_log import EventLog
-from agentstead.log.log import Ask, Change, Decision, Park
+from agentstead.log.log import Ask, Change, Decision, Park, Stop
 from agentstead.store.pool import Database
 from agentstead.store.workspace import DEFAULT_WORKSPACE
 from agentstead.testing.memory_log import MemoryLog
@@ -630,3 +630,103 @@ async def test_a_change_alone_wakes_nobody(log: Any) -> None:
     await turn_over(log, lease, new, 0)
     await log.change(DEFAULT_WORKSPACE, new.id, lambda _: Change({"title": "t"}))
     assert await log.claim("w", 1) == []
+
+
+# Stops
+
+
+def a_stop(**scope: Any) -> Stop:
+    """A stop of the default workspace."""
+    return Stop(RandomIds().new(STOP), DEFAULT_WORKSPACE, "Enough.", time.time(), "me", **scope)
+
+
+async def test_what_was_planned_before_a_stop_is_not_written(log: Any) -> None:
+    new, lease = await begun(log)
+    stop = await log.stop(a_stop())
+    assert (stop.sessions, stop.interrupted) == (1, 1)
+    start = event(new, "span.model_request_start")
+    refused = await log.append(lease, [start], seen=0, derived=derived(new))
+    assert (refused.refused, refused.stopped, refused.events) == (True, True, ())
+    assert [each.type for each in refused.inbox] == [
+        "user.message", "user.interrupt", "session.error",
+    ]  # fmt: skip
+    written = await log.append(lease, [start], seen=0, derived=derived(new), stopped=True)
+    assert (written.refused, written.stopped) == (False, True)
+    await log.lift(DEFAULT_WORKSPACE, stop.id, "me")
+    over = await log.append(lease, [], seen=1, derived=derived(new), park=Park(None), stopped=True)
+    assert (over.refused, over.stopped) == (True, False)
+
+
+async def test_a_stopped_session_keeps_its_input_until_it_is_lifted(log: Any) -> None:
+    new = a_session()
+    await log.create(new)
+    stop = await log.stop(a_stop(session_id=new.id))
+    assert (stop.sessions, stop.interrupted) == (1, 0)
+    decision = await log.accept(DEFAULT_WORKSPACE, new.id, [], queues(message()))
+    assert not decision.starts_work
+    row = await log.retrieve(DEFAULT_WORKSPACE, new.id)
+    assert (row.status, row.inbox_count, row.stopped_by) == ("idle", 1, stop.id)
+    lease = await claim_one(log)
+    record = await log.load(lease)
+    assert record.stopped
+    known = frozenset(ids(record.inbox))
+    parked = await log.append(
+        lease, [], seen=0, derived=derived(new, "idle"), park=Park(None, known), stopped=True
+    )
+    assert not parked.refused
+    assert await log.claim("w", 5) == []
+    lifted = await log.lift(DEFAULT_WORKSPACE, stop.id, "you")
+    assert lifted.lifted_by == "you"
+    assert await log.lift(DEFAULT_WORKSPACE, stop.id, "me") == lifted
+    assert not (await log.load(await claim_one(log))).stopped
+
+
+async def test_a_stop_holds_for_what_matches_it_now_and_later(log: Any) -> None:
+    other = replace(a_session(), agent_id="agent_other", metadata={"team": "red", "n": "1"})
+    here, away = a_session(message()), a_session(workspace=OTHER_WORKSPACE)
+    for new in (other, here, away):
+        assert await log.create(new) is None
+    by_agent = await log.stop(a_stop(agent_id="agent_other"))
+    by_team = await log.stop(a_stop(metadata={"team": "red"}))
+    assert (by_agent.sessions, by_team.sessions) == (1, 1)
+    late = replace(a_session(message()), metadata={"team": "red"})
+    assert await log.create(late) == by_team.id
+    assert (await log.retrieve(DEFAULT_WORKSPACE, late.id)).status == "idle"
+    await log.lift(DEFAULT_WORKSPACE, by_agent.id, "me")
+    rows = [await log.retrieve(DEFAULT_WORKSPACE, new.id) for new in (other, here)]
+    assert [row.stopped_by for row in rows] == [by_team.id, None]
+    everything = await log.stop(a_stop())
+    assert (everything.sessions, everything.interrupted) == (3, 1)
+    assert (await log.retrieve(OTHER_WORKSPACE, away.id)).stopped_by is None
+    with pytest.raises(NotFound):
+        await log.lift(OTHER_WORKSPACE, everything.id, "me")
+
+
+async def test_a_self_hosted_call_counts_as_work(log: Any) -> None:
+    new, lease = await begun(log)
+    (first,) = new.incoming
+    asks = (Ask("sevt_call", "tool", new.primary_thread_id),)
+    await log.append(
+        lease,
+        [taken(new, first)],
+        seen=0,
+        take=[first.id],
+        derived=derived(new, "idle", asks),
+        park=Park(None),
+    )
+    assert (await log.stop(a_stop())).interrupted == 1
+    assert (await log.stop(a_stop())).interrupted == 0
+
+
+async def test_who_is_created_during_a_stop_is_stopped(log: Any) -> None:
+    """Many at once: each session is found by the stop or finds it."""
+    made = [a_session(message()) for _ in range(30)]
+    stopping = asyncio.ensure_future(log.stop(a_stop()))
+    await asyncio.gather(*(log.create(new) for new in made))
+    stop = await stopping
+    rows = [await log.retrieve(DEFAULT_WORKSPACE, new.id) for new in made]
+    assert {row.stopped_by for row in rows} == {stop.id}
+    await log.lift(DEFAULT_WORKSPACE, stop.id, "me")
+    rows = [await log.retrieve(DEFAULT_WORKSPACE, new.id) for new in made]
+    assert {row.stopped_by for row in rows} == {None}
+    assert all(row.wake_at is not None for row in rows)

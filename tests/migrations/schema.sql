@@ -267,7 +267,8 @@ CREATE TABLE public.sessions (
     batch_ended_at timestamp with time zone,
     budget json,
     list_cost numeric,
-    priority smallint DEFAULT 0 NOT NULL
+    priority smallint DEFAULT 0 NOT NULL,
+    stopped_by text COLLATE pg_catalog."C"
 )
 WITH (fillfactor='60');
 
@@ -290,6 +291,21 @@ CREATE TABLE public.skills (
     display_name text NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.stops (
+    id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    agent_id text COLLATE pg_catalog."C",
+    session_id text COLLATE pg_catalog."C",
+    metadata json,
+    reason text NOT NULL,
+    created_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    sessions integer DEFAULT 0 NOT NULL,
+    interrupted integer DEFAULT 0 NOT NULL,
+    lifted_at timestamp with time zone,
+    lifted_by text
 );
 
 CREATE TABLE public.threads (
@@ -490,6 +506,9 @@ ALTER TABLE ONLY public.skill_versions
 ALTER TABLE ONLY public.skills
     ADD CONSTRAINT skills_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.stops
+    ADD CONSTRAINT stops_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.threads
     ADD CONSTRAINT threads_pkey PRIMARY KEY (id);
 
@@ -557,6 +576,8 @@ CREATE INDEX sessions_held ON public.sessions USING btree (workspace_id) WHERE (
 
 CREATE INDEX sessions_page ON public.sessions USING btree (workspace_id, created_at, id);
 
+CREATE INDEX sessions_stopped ON public.sessions USING btree (stopped_by) WHERE (stopped_by IS NOT NULL);
+
 CREATE INDEX sessions_waiting ON public.sessions USING btree (workspace_id, (((EXTRACT(epoch FROM (wake_at - '2000-01-01 00:00:00+00'::timestamp with time zone)))::double precision - ((60 * priority))::double precision))) WHERE ((wake_at IS NOT NULL) AND (lease_owner IS NULL));
 
 CREATE INDEX skill_versions_blob ON public.skill_versions USING btree (blob_id);
@@ -564,6 +585,8 @@ CREATE INDEX skill_versions_blob ON public.skill_versions USING btree (blob_id);
 CREATE INDEX skill_versions_page ON public.skill_versions USING btree (skill_id, created_at, id);
 
 CREATE INDEX skills_page ON public.skills USING btree (workspace_id, created_at, id);
+
+CREATE INDEX stops_page ON public.stops USING btree (workspace_id, created_at, id);
 
 CREATE INDEX threads_session ON public.threads USING btree (session_id, created_at, id);
 
@@ -673,6 +696,9 @@ ALTER TABLE ONLY public.skill_versions
 
 ALTER TABLE ONLY public.skills
     ADD CONSTRAINT skills_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.stops
+    ADD CONSTRAINT stops_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
 
 ALTER TABLE ONLY public.vault_credentials
     ADD CONSTRAINT vault_credentials_vault_id_fkey FOREIGN KEY (vault_id) REFERENCES public.vaults(id);

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from agentstead.clock import rfc3339
 from agentstead.errors import Invalid
-from agentstead.log.log import Change, Incoming
+from agentstead.log.log import Change, Incoming, Stop
 from agentstead.resources import session_budget
 from agentstead.wire.events.stored import Event
 from tests.simulation import door, faults
@@ -49,6 +49,10 @@ class Habits:
     """When it has raised as often as it wants: removes the budget."""
     rebudgets: int = 0
     """How often it changes the budget at moments that mean nothing."""
+    stops: int = 0
+    """How often an operator stops the session, or its whole workspace, and lifts that again."""
+    stop_seconds: float = 8.0
+    """Up to so long before a stop, and between it and its lifting."""
 
 
 @dataclass
@@ -78,7 +82,11 @@ class Client:
         self.world.loop.create_task(self.answer_all())
         self.world.loop.create_task(self.raise_when_stopped())
         await asyncio.gather(
-            self.talk(), self.interrupt_now_and_then(), self.rename(), self.rebudget()
+            self.talk(),
+            self.interrupt_now_and_then(),
+            self.rename(),
+            self.rebudget(),
+            self.operate(),
         )
 
     # sending
@@ -201,6 +209,21 @@ class Client:
         for number in range(self.habits.rebudgets):
             await self.pause(self.habits.gap_seconds * 2)
             await self.new_budget(1 + number * self.habits.step_cents)
+
+    async def operate(self) -> None:
+        """Stop and lift, under the worker's hands."""
+        for number in range(self.habits.stops):
+            await self.pause(self.habits.stop_seconds)
+            now, stop_id = self.world.clock.now(), self.world.ids.new("stop")
+            only = None if number % 2 else self.session_id
+            stop = Stop(stop_id, self.workspace_id, "Enough.", now, "operator", session_id=only)
+            self.world.say(self, "STOP", only or "all")
+            await self.world.log.stop(stop)
+            self.world.watch.stopped(stop)
+            await self.pause(self.habits.stop_seconds)
+            self.world.say(self, "LIFT")
+            self.world.watch.lifting(stop)
+            await self.world.log.lift(self.workspace_id, stop_id, "operator")
 
     async def raise_when_stopped(self) -> None:
         """Make room each time the session stops for its budget."""

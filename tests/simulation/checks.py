@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from agentstead.harness.place import HANDS
+from agentstead.log.stop import matches
 from agentstead.testing.fake_servers import ServerCall
 from agentstead.wire.environment import self_hosted
 from agentstead.worker.derive import derive
@@ -22,6 +23,8 @@ RESULTS = (
     "user.custom_tool_result",
     "user.tool_result",
 )
+STOP_SECONDS, STOP_SECONDS_TROUBLED = 3.0, 60.0
+"""So long after a stop nothing goes on any more: a look, and what ending takes; with what faults cost."""
 SAMPLED = 4
 """Every so many appends the whole log is folded and compared: more would cost more than the run."""
 USES = ("agent.tool_use", "agent.mcp_tool_use", "agent.custom_tool_use")
@@ -50,6 +53,16 @@ class Promise:
 
 
 @dataclass
+class Held:
+    """A session in a stop."""
+
+    session: object
+    seq: int
+    """What its log held then."""
+    at: float
+
+
+@dataclass
 class Watch:
     """Looks on while it happens."""
 
@@ -59,6 +72,44 @@ class Watch:
     rows: dict[str, int] = field(default_factory=dict)
     appends: int = 0
     states: int = 0
+    held: dict[str, list["Held"]] = field(default_factory=dict)
+    """Stop → what it held."""
+
+    def stopped(self, stop) -> None:
+        """From now on nothing begins in the sessions that match."""
+        now = self.world.loop.time()
+        self.held[stop.id] = [
+            Held(each, len(each.events), now)
+            for each in self.world.log.sessions.values()
+            if matches(stop, each.row)
+        ]
+
+    def lifting(self, stop) -> None:
+        """Up to now nothing has: no request, and no call but those that were on their way."""
+        now, begun = self.world.loop.time(), self.world.sandbox.begun_at
+        bound = STOP_SECONDS_TROUBLED if self.world.troubled else STOP_SECONDS
+        for held in self.held.pop(stop.id):
+            events = held.session.events[held.seq :]
+            first = [event for event in events if event.type == "span.model_request_start"]
+            demand(not first, f"{held.session.row.id}: a request began in a stopped session")
+            late = [
+                event.id
+                for event in held.session.events
+                if event.type in USES and begun.get(event.id, 0.0) > held.at + bound
+            ]
+            demand(
+                not late or begun[late[0]] > now,
+                f"{held.session.row.id}: {late} began in a stopped session",
+            )
+            later = {event.id for event in events if event.type in USES} & begun.keys()
+            demand(not later, f"{held.session.row.id}: {later} was called in a stopped session")
+            status = held.session.row.status
+            demand(
+                status in ("idle", "terminated") or now < held.at + bound,
+                f"{held.session.row.id} is {status} although it is stopped",
+            )
+            taken = [event for event in events if event.type == "user.message"]
+            demand(not taken, f"{held.session.row.id}: a message was taken in while it was stopped")
 
     def claimed(self, leases) -> None:
         """A lease is never given away before its promised end; fences only grow."""
@@ -170,7 +221,7 @@ class Watch:
         )
         folded = from_record(self.world.any_ports, record)
         for name in vars(folded):
-            if name in ("inbox", "attempts", "repositories"):
+            if name in ("inbox", "attempts", "repositories", "stopped"):
                 continue
             kept, read = getattr(state, name), getattr(folded, name)
             demand(kept == read, f"live state differs from the log in {name}: {kept} != {read}")

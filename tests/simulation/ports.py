@@ -75,13 +75,13 @@ class GatedLog:
     async def load(self, lease):
         return await self.gate("load", lambda: self.log.load(lease), said(lease))
 
-    async def append(self, lease, entries, *, seen, take=(), derived, park=None):
+    async def append(self, lease, entries, *, seen, take=(), derived, park=None, stopped=False):
         types = ",".join(short(entry.type) for entry in entries)
         detail = f"{said(lease)} {types}{' PARK' if park else ''}"
 
         async def effect():
             answer = await self.log.append(
-                lease, entries, seen=seen, take=take, derived=derived, park=park
+                lease, entries, seen=seen, take=take, derived=derived, park=park, stopped=stopped
             )
             parked = park is not None
             self.watch(lambda watch: watch.appended(lease, entries, answer, parked=parked))

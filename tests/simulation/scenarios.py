@@ -454,6 +454,17 @@ GOLDEN = (
         seconds=3.0,
     ),
     Scenario(
+        "stopped and lifted",
+        (
+            say(use("bash", n=1), use("write", n=2)),
+            say(use("bash", n=3)),
+            say("Done."),
+        ),
+        ("begin", "go on"),
+        habits=Habits(gap_seconds=4.0, deny=0.0, stops=2, stop_seconds=9.0),
+        stable=False,
+    ),
+    Scenario(
         "a budget of two threads",
         (say(use("bash", n=1)), say(use("write", n=2)), say("Done.")),
         child_answers=(say(use("bash", n=11)), say("My part is done.")),
@@ -502,6 +513,8 @@ class Drawn:
         self.hourglass.setstate(self.purse.getstate())
         """What is drawn of time, apart too."""
         self.rate_hurry = self.hourglass.choice((0.0, 0.0, 0.5))
+        self.switch = Random(str(rng.getstate()[1][4:6]))
+        """What is drawn of stops, apart too."""
         self.judged = self.purse.random() < 0.5
         self.rate_misjudged = self.purse.choice((0.0, 0.3))
         kinds = ("clone", "clone", "authentication", "checkout")
@@ -542,6 +555,8 @@ class Drawn:
             step_cents=self.purse.choice((1, 10, 60)),
             removes=self.purse.random() < 0.3,
             rebudgets=self.purse.choice((0, 0, 2)),
+            stops=self.switch.choice((0, 0, 0, 1, 2)),
+            stop_seconds=self.switch.choice((2.0, 8.0, 20.0)),
         )
 
     def models(self, world):

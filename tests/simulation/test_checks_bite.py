@@ -13,9 +13,8 @@ import pytest
 from agentstead.errors import LeaseLost
 from agentstead.harness import drafts, permission, plan, retry, state, thread
 from agentstead.log import asks
-from agentstead.log.log import Appended
 from agentstead.prompt import context
-from agentstead.testing import memory_session
+from agentstead.testing import memory_log, memory_session
 from agentstead.testing.fake_sandbox import FakeSandbox
 from agentstead.testing.fake_servers import FakeServers
 from agentstead.testing.memory_log import MemoryLog
@@ -120,12 +119,12 @@ class LostWake(MemoryLog):
 class ParksBlindly(MemoryLog):
     """Parks without a look at the inbox."""
 
-    async def append(self, lease, entries, *, seen, take=(), derived, park=None):
+    async def append(self, lease, entries, *, seen, take=(), derived, park=None, stopped=False):
         if park is not None:
             stays = self._held(lease).inbox
             park = replace(park, known=frozenset(pending.id for pending in stays))
         return await super().append(
-            lease, entries, seen=seen, take=take, derived=derived, park=park
+            lease, entries, seen=seen, take=take, derived=derived, park=park, stopped=stopped
         )
 
 
@@ -140,15 +139,19 @@ class KeepsLease(MemoryLog):
 class SleepsOverABudget(MemoryLog):
     """Parks a session although somebody else has written to it."""
 
-    async def append(self, lease, entries, *, seen, take=(), derived, park=None):
+    async def append(self, lease, entries, *, seen, take=(), derived, park=None, stopped=False):
         session = self._held(lease)
         if park is not None and all(pending.id in park.known for pending in session.inbox):
-            done = await super().append(lease, entries, seen=seen, take=take, derived=derived)
+            done = await super().append(
+                lease, entries, seen=seen, take=take, derived=derived, stopped=stopped
+            )
             seen = len(session.events)
-            parked = await super().append(lease, (), seen=seen, derived=derived, park=park)
+            parked = await super().append(
+                lease, (), seen=seen, derived=derived, park=park, stopped=stopped
+            )
             return replace(parked, events=done.events)
         return await super().append(
-            lease, entries, seen=seen, take=take, derived=derived, park=park
+            lease, entries, seen=seen, take=take, derived=derived, park=park, stopped=stopped
         )
 
 
@@ -161,26 +164,59 @@ class DoesNotWake(MemoryLog):
         )
 
 
+class DoesNotRefuse(MemoryLog):
+    """Writes what was planned before the stop."""
+
+    async def append(self, lease, entries, *, seen, take=(), derived, park=None, stopped=False):
+        held = self._held(lease).row.stopped_by is not None
+        return await super().append(
+            lease, entries, seen=seen, take=take, derived=derived, park=park, stopped=held
+        )
+
+
+class StopsQuietly(MemoryLog):
+    """A stop interrupts nobody."""
+
+    async def stop(self, stop):
+        words = memory_log.words
+        memory_log.words = lambda *_: ()
+        try:
+            return await super().stop(stop)
+        finally:
+            memory_log.words = words
+
+
+class LiftsQuietly(MemoryLog):
+    """Who was stopped is not woken."""
+
+    async def lift(self, workspace_id, stop_id, by):
+        before = {each.row.id: each.row.wake_at for each in self.sessions.values()}
+        lifted = await super().lift(workspace_id, stop_id, by)
+        for each in self.sessions.values():
+            each.update(wake_at=before[each.row.id])
+        return lifted
+
+
 class NeverSleeps(MemoryLog):
     """A park leaves the session due."""
 
-    async def append(self, lease, entries, *, seen, take=(), derived, park=None):
+    async def append(self, lease, entries, *, seen, take=(), derived, park=None, stopped=False):
         if park is not None:
             park = replace(park, wake_at=self.clock.now() + 3600)
         return await super().append(
-            lease, entries, seen=seen, take=take, derived=derived, park=park
+            lease, entries, seen=seen, take=take, derived=derived, park=park, stopped=stopped
         )
 
 
 class TakesAll(MemoryLog):
     """Empties the inbox instead of removing what was taken in."""
 
-    async def append(self, lease, entries, *, seen, take=(), derived, park=None):
+    async def append(self, lease, entries, *, seen, take=(), derived, park=None, stopped=False):
         answer = await super().append(
-            lease, entries, seen=seen, take=take, derived=derived, park=park
+            lease, entries, seen=seen, take=take, derived=derived, park=park, stopped=stopped
         )
         self.sessions[lease.session_id].inbox.clear()
-        return Appended(answer.events, (), answer.refused)
+        return replace(answer, inbox=())
 
 
 class ForgetsAsks(MemoryLog):
@@ -544,6 +580,14 @@ class NeverThere(Checkouts):
         raise broken_host()
 
 
+def ignores_the_stop(patch):
+    """The planner does not know of stops."""
+    rules = tuple(rule for rule in plan.THREAD_RULES if rule[0] != "held")
+    patch.setattr(plan, "THREAD_RULES", rules)
+    original = plan.messages_for
+    patch.setattr(plan, "messages_for", lambda s, t: original(state.evolve(s, stopped=False), t))
+
+
 BUGS = (
     Bug("asks without repositories", "is asked without", asks_without_repositories),
     Bug("never gives up", "not settled", never_gives_up, doubles=Doubles(repositories=NeverThere)),
@@ -599,6 +643,13 @@ BUGS = (
         doubles=Doubles(log=SleepsOverABudget)),
     Bug("a raised budget wakes nobody", "not settled", doubles=Doubles(log=DoesNotWake)),
     Bug("ignores the budget", "a request begins at a cost", ignores_the_budget),
+    Bug("writes into a stop", "began in a stopped session|not settled|was taken in",
+        doubles=Doubles(log=DoesNotRefuse)),
+    Bug("a stop interrupts nobody", "although it is stopped",
+        doubles=Doubles(log=StopsQuietly)),
+    Bug("a lifted stop wakes nobody", "not settled", doubles=Doubles(log=LiftsQuietly)),
+    Bug("takes messages in while stopped", "was taken in|began in a stopped session",
+        ignores_the_stop),
     Bug("ignores the clock", "a request begins after", ignores_the_clock),
     Bug("counts half the cost", "the requests cost", counts_half),
     Bug("drops what is paused", "does not go on|not settled", drops_what_is_paused),

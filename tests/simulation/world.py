@@ -108,7 +108,7 @@ class SimWorld:
         self.loop.set_exception_handler(self.unhandled)
         self.clock = LoopClock(self.loop)
         self.ids = SeededIds(self.clock, self.rng)
-        self.log = self.doubles.log(self.clock)
+        self.log = self.doubles.log(self.clock, ids=self.ids)
         self.sandbox = self.doubles.sandbox(self.clock, self.behave)
         self.handed = {}
         """Session → the outputs that were handed over last; None: that went wrong."""

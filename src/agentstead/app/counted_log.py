@@ -42,11 +42,12 @@ class CountedLog:
         take: Sequence[str] = (),
         derived: Derived,
         park: Park | None = None,
+        stopped: bool = False,
     ) -> Appended:
         """Write events, and count them once they are written."""
         try:
             appended = await self.log.append(
-                lease, entries, seen=seen, take=take, derived=derived, park=park
+                lease, entries, seen=seen, take=take, derived=derived, park=park, stopped=stopped
             )
         except LeaseLost:
             self.metrics.lease_lost()

@@ -16,6 +16,7 @@ from agentstead.cli.key import key
 from agentstead.cli.run import run
 from agentstead.cli.seal import seal
 from agentstead.cli.serve import serve
+from agentstead.cli.stop import stop
 from agentstead.cli.tidy import tidy
 from agentstead.cli.version import version
 from agentstead.cli.worker import worker
@@ -37,6 +38,7 @@ app.add_typer(seal, name="seal")
 app.command("backup")(backup)
 app.command("restore")(restore)
 app.add_typer(image, name="image")
+app.command("stop")(stop)
 app.command("tidy")(tidy)
 app.command("doctor")(doctor)
 app.add_typer(chaos, name="chaos")

@@ -38,7 +38,10 @@ URGENT = frozenset(
 A `session.error` in the inbox is the platform's own: what it has to say to a session that waits.
 """
 
-WAIT_ORDER = {"retry": 0, "client": 1, "budget": 2, "idle": 3, "terminated": 4}
+WHILE_STOPPED = frozenset({"user.interrupt", "session.error"})
+"""Input that a stopped session takes in; the rest waits."""
+
+WAIT_ORDER = {"stopped": 0, "retry": 0, "client": 1, "budget": 2, "idle": 3, "terminated": 4}
 
 
 def plan(state: State, now: float) -> tuple[Step, ...]:
@@ -84,7 +87,8 @@ def terminated(state: State, now: float) -> Step | None:
 
 def answers_and_interrupts(state: State, now: float) -> Step | None:
     """They are taken in at once, in the order in which they came."""
-    urgent = tuple(entry.id for entry in state.inbox if entry.type in URGENT)
+    wanted = WHILE_STOPPED if state.stopped else URGENT
+    urgent = tuple(entry.id for entry in state.inbox if entry.type in wanted)
     return Record(take=urgent) if urgent else None
 
 
@@ -140,6 +144,11 @@ def interrupted(state: State, thread: Thread, now: float) -> Step | None:
     if mail := messages_for(state, thread):
         return Record(take=tuple(entry.id for entry in mail))
     return Record(drafts=drafts.idle(state, thread, now, drafts.END_TURN))
+
+
+def held(state: State, thread: Thread, now: float) -> Step | None:
+    """A stopped session begins nothing; what was going on was interrupted."""
+    return Wait("stopped") if state.stopped else None
 
 
 def time_over(state: State, thread: Thread, now: float) -> Step | None:
@@ -327,6 +336,8 @@ def seconds_left(state: State, now: float) -> float | None:
 
 def messages_for(state: State, thread: Thread) -> tuple[Pending, ...]:
     """Queued messages of a thread; instructions alone start nothing and stay queued."""
+    if state.stopped:
+        return ()
     mine = tuple(
         entry
         for entry in state.inbox
@@ -346,6 +357,7 @@ SESSION_RULES: tuple[tuple[str, Callable[[State, float], Step | None]], ...] = (
 THREAD_RULES: tuple[tuple[str, Callable[[State, Thread, float], Step | None]], ...] = (
     ("ended", ended),
     ("interrupted", interrupted),
+    ("held", held),
     ("time_over", time_over),
     ("request_in_the_making", request_in_the_making),
     ("request_failed", request_failed),

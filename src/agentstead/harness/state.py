@@ -68,6 +68,8 @@ class State:
     active_seconds: float = 0.0
     active_since: float | None = None
     session_seconds: float | None = None  # it may run in all; None: for ever
+    stopped: bool = False
+    """The operator wants nothing to begin."""
     told: frozenset[str] = frozenset()
     """What has been said since the session was last idle and is not said, nor tried, again."""
 
@@ -290,17 +292,6 @@ def agent_message(state: State, event: Event) -> State:
     return state.with_thread(evolve(thread, partial_texts=tuple(event.payload["content"])))
 
 
-def server_call(event: Event) -> ServerCall:
-    """What the log keeps of a call to an MCP server."""
-    private = event.private or {}
-    return ServerCall(
-        name=event.payload["mcp_server_name"],
-        url=private["url"],
-        shown=private["shown"],
-        repeatable=private["repeatable"],
-    )
-
-
 def tool_use(kind: str) -> Callable[[State, Event], State]:
     """The model calls a tool."""
 
@@ -314,7 +305,7 @@ def tool_use(kind: str) -> Callable[[State, Event], State]:
             input=event.payload["input"],
             provider_id=(event.private or {})["provider_id"],
             permission=event.payload.get("evaluated_permission") or "allow",
-            server=server_call(event) if kind == "mcp" else None,
+            server=ServerCall.of(event) if kind == "mcp" else None,
             by_client=by_client(state.environment, kind, event.payload["name"]),
         )
         state = evolve(state, ordinal=state.ordinal + 1)

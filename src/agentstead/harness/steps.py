@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentstead.wire.events.stored import Draft
+from agentstead.wire.events.stored import Draft, Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,13 @@ class ServerCall:
     """The name under which the model knows the tool."""
     repeatable: bool
     """The server says that calling it again does no harm."""
+
+    @staticmethod
+    def of(event: Event) -> "ServerCall":
+        """From the log."""
+        kept = event.private or {}
+        name = event.payload["mcp_server_name"]
+        return ServerCall(name, kept["url"], kept["shown"], kept["repeatable"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,7 @@ class Wait:
     """Nothing to do now. `reason` goes to `/why`."""
 
     reason: str
-    """idle | client | retry | budget | time | terminated"""
+    """idle | client | retry | budget | time | stopped | terminated"""
     wake_at: float | None = None
     """Seconds since the epoch; only for `retry` and, beside work, `time`."""
 

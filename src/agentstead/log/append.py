@@ -43,6 +43,7 @@ BATCH_BYTES_MAX = 8 << 20
 
 LOCK = b"""
     select id, workspace_id, primary_thread_id, status, fence, lease_owner, head_seq,
+           stopped_by is not null as stopped,
            extract(epoch from last_event_at)::float8 as last_event_at
     from sessions where id = any(%b) order by id for no key update
 """
@@ -130,6 +131,7 @@ class Request:
     park: Park | None
     done: "asyncio.Future[Appended]"
     size: int = 0
+    stopped: bool = False
 
 
 @dataclass(slots=True)
@@ -191,6 +193,7 @@ class Appender:
         take: Sequence[str],
         derived: Derived,
         park: Park | None,
+        stopped: bool = False,
     ) -> Appended:
         """Write with the next transaction."""
         assert self.task, "the log is not started"
@@ -203,6 +206,7 @@ class Appender:
             lease, texts, seen, take, columns, park, asyncio.get_running_loop().create_future()
         )
         request.size = sum(len(entry.text) for entry in texts)
+        request.stopped = stopped
         self.waiting.append(request)
         self.ready.set()
         return await request.done
@@ -295,10 +299,12 @@ class Appender:
         taken = set(request.take)
         left = tuple(p for p in sheet.pending.values() if p.id not in taken)
         unknown = request.park and any(p.id not in request.park.known for p in left)
+        unknown = unknown or sheet.stopped is not request.stopped
         if unknown or (request.park and sheet.head > request.seen):
-            return Appended(sheet.since(request.seen), tuple(sheet.pending.values()), refused=True)
+            pending = tuple(sheet.pending.values())
+            return Appended(sheet.since(request.seen), pending, refused=True, stopped=sheet.stopped)
         sheet.write(request.entries, request.take, request.columns, request.park, self.clock.now())
-        return Appended(sheet.since(request.seen), left)
+        return Appended(sheet.since(request.seen), left, stopped=sheet.stopped)
 
     async def insert(self, connection: Connection, batch: Batch) -> None:
         """Write all sheets."""

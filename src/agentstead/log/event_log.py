@@ -8,7 +8,7 @@ from typing import Any
 from agentstead.clock import Clock
 from agentstead.errors import LeaseLost, NotFound
 from agentstead.ids import EVENT, WORKER, Ids
-from agentstead.log import follow, inbox, pages, read, routes, wait, work
+from agentstead.log import follow, inbox, pages, read, routes, stopping, wait, work
 from agentstead.log.append import Appender
 from agentstead.log.backlog import Backlog
 from agentstead.log.bus import GONE, INPUT, LOG, WORK, Bus
@@ -30,10 +30,12 @@ from agentstead.log.log import (
     Park,
     SessionRecord,
     SessionRow,
+    Stop,
 )
 from agentstead.log.postgres_bus import PostgresBus
 from agentstead.log.redact import Redactors
 from agentstead.log.starts import start_call
+from agentstead.log.stop import held
 from agentstead.log.tail import Hub, frame_of
 from agentstead.log.work_bell import Queued, WorkBell, tell_nobody
 from agentstead.store import audit
@@ -149,11 +151,12 @@ class EventLog:
         take: Sequence[str] = (),
         derived: Derived,
         park: Park | None = None,
+        stopped: bool = False,
     ) -> Appended:
         """Write with the next group commit."""
         try:
             appended = await self.appender.append(
-                lease, entries, seen=seen, take=take, derived=derived, park=park
+                lease, entries, seen=seen, take=take, derived=derived, park=park, stopped=stopped
             )
         except LeaseLost:
             self.newsroom.forget(lease.session_id, lease.fence)
@@ -186,24 +189,26 @@ class EventLog:
 
     # What routes do
 
-    async def create(self, new: NewSession) -> None:
-        """Insert session, thread and first input."""
+    async def create(self, new: NewSession) -> str | None:
+        """Insert session, thread and first input; the stop that holds for it."""
         now = self.clock.now()
         incoming = inbox.clean(new.incoming, self.redactors.of(new.id))
         async with self.database.pipeline() as tx:
-            await routes.insert_session(tx, new)
+            stopped_by = await stopping.holding(tx, new)
+            await routes.insert_session(tx, new, stopped_by)
             if incoming:
                 await inbox.queue(tx, new.workspace_id, new.id, incoming, now)
                 latest = await inbox.wake(
-                    tx, new.id, incoming, starts=True, views=(), at=new.created_at
+                    tx, new.id, incoming, starts=stopped_by is None, views=(), at=new.created_at
                 )
                 await self.tell(tx, f"{INPUT} {new.id} {latest}")
-                if self_hosted(new.environment):
+                if stopped_by is None and self_hosted(new.environment):
                     await self.offer(tx, new.environment_id, new.id, new.incoming)
             await self.audited(tx, new.workspace_id, "session.create", new.id, now)
         if incoming:
             self.bell.ring()
             self.work_bell.ring(new.environment_id)
+        return stopped_by
 
     async def accept(
         self, workspace_id: str, session_id: str, call_ids: Sequence[str], decide: Decide
@@ -212,7 +217,7 @@ class EventLog:
         now = self.clock.now()
         async with self.database.pipeline() as tx:
             desk = await inbox.desk(tx, workspace_id, session_id, call_ids)
-            decision = self.cleaned(session_id, decide(desk))
+            decision = held(desk, self.cleaned(session_id, decide(desk)))
             if not decision.queue and not decision.starts_work:
                 return decision
             await inbox.queue(tx, workspace_id, session_id, decision.queue, now)
@@ -282,6 +287,25 @@ class EventLog:
             await self.tell(tx, f"{GONE} {session_id} {text}")
             await self.audited(tx, workspace_id, "session.delete", session_id, now)
         self.hub.deleted(session_id, frame)
+
+    async def stop(self, stop: Stop) -> Stop:
+        """Stop what matches."""
+        async with self.database.transaction() as tx:
+            imposed, told = await stopping.impose(tx, self.ids, stop)
+            await self.bus.send(tx.connection, (f"{INPUT} {each} {last}" for each, last in told))
+        for session_id, latest in told:
+            self.newsroom.tell(session_id, latest)
+        self.bell.ring()
+        return imposed
+
+    async def lift(self, workspace_id: str, stop_id: str, by: str) -> Stop:
+        """End a stop."""
+        now = self.clock.now()
+        async with self.database.transaction() as tx:
+            stop, freed = await stopping.lift(tx, self.ids, workspace_id, stop_id, by, now)
+            await self.bus.send(tx.connection, (f"{INPUT} {each} 0" for each in freed))
+        self.bell.ring()
+        return stop
 
     async def retrieve(self, workspace_id: str, session_id: str) -> SessionRow:
         """One session."""

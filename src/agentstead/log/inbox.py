@@ -21,7 +21,8 @@ BATCH_TYPES = frozenset({
 LOCK = """
     select id, workspace_id, primary_thread_id, status, stop_reason, asks, environment,
            archived_at is not null as archived, head_seq, budget, list_cost,
-           (select count(*) from inbox where inbox.session_id = sessions.id) as queued
+           (select count(*) from inbox where inbox.session_id = sessions.id) as queued,
+           stopped_by is not null as stopped
     from sessions where id = %s and workspace_id = %s for no key update
 """
 THREADS = "select id, status from threads where session_id = %s"
@@ -104,6 +105,7 @@ async def desk(
         budget=row["budget"],
         list_cost=whole(row["list_cost"]),
         queued=row["queued"],
+        stopped=row["stopped"],
     )
 
 

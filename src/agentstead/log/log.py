@@ -92,7 +92,10 @@ class Appended:
     inbox: tuple[Pending, ...]
     """All input still pending, in order of arrival."""
     refused: bool = False
-    """A park met unknown input or events: nothing was written (events and inbox are current)."""
+    """Nothing was written (events and inbox are current): a park met unknown input or events, or the
+    planner took the session for stopped when it was not, or the other way round."""
+    stopped: bool = False
+    """Whether a stop holds for the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ class SessionRecord:
     budget: Mapping[str, Any] | None = None
     """As on the wire; that of now, whatever it was before."""
     vault_ids: tuple[str, ...] = ()
+    stopped: bool = False
 
 
 class Log(Protocol):
@@ -145,8 +149,11 @@ class Log(Protocol):
         take: Sequence[str] = (),
         derived: Derived,
         park: Park | None = None,
+        stopped: bool = False,
     ) -> Appended:
         """Write `entries` (ids and times set, seq 0), remove `take` from the inbox, set `derived`.
+
+        `stopped`: what the planner believed; when it is not so, nothing is written (`refused`).
 
         `entries` holds the taken input too, at its place in the order and under its own id. An id
         of `take` that is not in the inbox any more makes the append fail: AssertionError.
@@ -220,6 +227,7 @@ class Desk:
     """As in `Derived`."""
     queued: int = 0
     """Events in its inbox."""
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +318,29 @@ class SessionRow:
     list_cost: int | None = None
     """As in `Derived`."""
     priority: int = 0
+    stopped_by: str | None = None
+    """The stop that holds for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The operator's word that sessions do nothing (`log/stop.py`)."""
+
+    id: str
+    workspace_id: str
+    reason: str
+    created_at: float
+    created_by: str
+    agent_id: str | None = None
+    session_id: str | None = None
+    metadata: Mapping[str, str] | None = None
+    """Of these three at most one; without any it holds for the whole workspace."""
+    lifted_at: float | None = None
+    lifted_by: str | None = None
+    sessions: int = 0
+    """How many it found."""
+    interrupted: int = 0
+    """How many of them worked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,8 +389,11 @@ class Follower(Protocol):
 class SessionLog(Log, Protocol):
     """What the door does with the log, beyond what workers do."""
 
-    async def create(self, new: NewSession) -> None:
-        """Insert session, primary thread and inbox rows; wake when there is input; audit row."""
+    async def create(self, new: NewSession) -> str | None:
+        """Insert session, primary thread and inbox rows; wake when there is input; audit row.
+
+        The id of the stop that holds for it: then it starts nothing.
+        """
         ...
 
     async def accept(
@@ -367,7 +401,8 @@ class SessionLog(Log, Protocol):
     ) -> Decision:
         """Lock the session, let `decide` look at the desk, queue what it says, wake, publish.
 
-        When the work starts, status is `running` in the same transaction. Raises NotFound.
+        When the work starts, status is `running` in the same transaction; in a stopped session none
+        does. Raises NotFound.
         """
         ...
 
@@ -381,6 +416,14 @@ class SessionLog(Log, Protocol):
         self, workspace_id: str, session_id: str, check: Callable[[SessionRow], None]
     ) -> None:
         """Delete the session and everything of it; open streams get `session.deleted` and end."""
+        ...
+
+    async def stop(self, stop: Stop) -> Stop:
+        """From now on no session that matches begins anything; those that work are interrupted."""
+        ...
+
+    async def lift(self, workspace_id: str, stop_id: str, by: str) -> Stop:
+        """End a stop; input that waited is taken in. Once: later calls change nothing; NotFound."""
         ...
 
     async def retrieve(self, workspace_id: str, session_id: str) -> SessionRow:

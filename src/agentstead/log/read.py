@@ -18,7 +18,7 @@ from agentstead.wire.events.stored import Pending
 
 LOAD = """
     select id, workspace_id, primary_thread_id, agent, environment, resources, fence, lease_owner,
-           attempts, budget, vault_ids, extract(epoch from created_at)::float8 as created_at
+           attempts, budget, vault_ids, stopped_by is not null as stopped, extract(epoch from created_at)::float8 as created_at
     from sessions where id = %s
 """
 
@@ -48,6 +48,7 @@ async def load(database: Database, lease: Lease) -> SessionRecord:
         attempts=row["attempts"],
         budget=row["budget"],
         vault_ids=tuple(row["vault_ids"]),
+        stopped=row["stopped"],
     )
 
 

@@ -18,14 +18,14 @@ TIME_COLUMNS = frozenset({"archived_at", "terminated_at"})
 PLAIN_COLUMNS = frozenset({"title", "status", "priority"})
 
 
-async def insert_session(tx: Transaction, new: NewSession) -> None:
+async def insert_session(tx: Transaction, new: NewSession, stopped_by: str | None) -> None:
     """The session's row and its primary thread's."""
     at = new.created_at
     await tx.execute(
         "insert into sessions (id, workspace_id, primary_thread_id, agent_id, agent_version, agent,"
         " environment_id, environment, title, metadata, resources, vault_ids, created_at,"
-        " updated_at, status, budget, priority, list_cost) values (%s, %s, %s, %s, %s, %s, %s, %s, %s,"
-        " %s, %s, %s, to_timestamp(%s), to_timestamp(%s), 'idle', %s::json, %s, 0)",
+        " updated_at, status, budget, priority, stopped_by, list_cost) values (%s, %s, %s, %s, %s, %s,"
+        " %s, %s, %s, %s, %s, %s, to_timestamp(%s), to_timestamp(%s), 'idle', %s::json, %s, %s, 0)",
         (
             new.id,
             new.workspace_id,
@@ -43,6 +43,7 @@ async def insert_session(tx: Transaction, new: NewSession) -> None:
             at,
             json_text(new.budget),
             new.priority,
+            stopped_by,
         ),
     )
     await tx.execute(

@@ -25,7 +25,7 @@ SESSION_COLUMNS = """
     head_seq, extract(epoch from wake_at)::float8 as wake_at, lease_owner,
     extract(epoch from lease_until)::float8 as lease_until, attempts,
     extract(epoch from last_event_at)::float8 as last_event_at, budget, list_cost,
-    priority,
+    priority, stopped_by,
     (select count(*) from inbox where inbox.session_id = sessions.id) as inbox_count
 """
 

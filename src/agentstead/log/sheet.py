@@ -108,6 +108,7 @@ class Sheet:
         self.owner: str | None = row["lease_owner"]
         self.actor = self.owner or "system"
         self.head: int = row["head_seq"]
+        self.stopped: bool = row["stopped"]
         self.last_at: float | None = row["last_event_at"]
         self.at = self.last_at or 0.0
         self.pending: dict[str, Pending] = {}

@@ -92,9 +92,9 @@ async def created(call: Call, body: SessionCreate) -> Mapping[str, Any]:
         priority=priority(body),
     )
     await keep_skills(call, session_id, copies)
-    await call.services.log.create(new)
+    stopped_by = await call.services.log.create(new)
     # Not read again: once it is written, nothing may make the client believe that it is not.
-    return wire.answer(fresh(new), call.now)
+    return wire.answer(fresh(new, stopped_by), call.now)
 
 
 router.get("/v1/sessions", query=FILTERS, answer=PageBothWays[Session])(list_sessions)
@@ -196,9 +196,9 @@ def priority_given(body: SessionUpdate) -> bool:
     return body.agentstead is None or "priority" in body.agentstead.given()
 
 
-def fresh(new: NewSession) -> SessionRow:
+def fresh(new: NewSession, stopped_by: str | None) -> SessionRow:
     """The row of a session that has just been made."""
-    works = bool(new.incoming)
+    works = bool(new.incoming) and stopped_by is None
     return SessionRow(
         id=new.id,
         workspace_id=new.workspace_id,
@@ -232,6 +232,7 @@ def fresh(new: NewSession) -> SessionRow:
         budget=new.budget,
         list_cost=0,
         priority=new.priority,
+        stopped_by=stopped_by,
     )
 
 

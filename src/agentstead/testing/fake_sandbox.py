@@ -79,6 +79,7 @@ class FakeSandbox:
         self.behave = behave
         self.journals: dict[str, dict[str, _Entry]] = {}
         self.executed: Counter[str] = Counter()
+        self.begun_at: dict[str, float] = {}
         """Call id → how often it was begun; more than once is a broken promise."""
         self.cancelled: set[str] = set()
         self.kept: dict[str, float] = {}
@@ -119,6 +120,7 @@ class FakeSandbox:
         entry = self._entry(sandbox_id, call_id)
         self.kept[sandbox_id] = self.clock.now()
         self.executed[call_id] += 1
+        self.begun_at[call_id] = self.clock.now()
         self.begun[sandbox_id] += 1
         self.books.setdefault(sandbox_id, _Books())
         entry.task = asyncio.get_running_loop().create_task(

@@ -8,10 +8,12 @@ PostgreSQL; both are held to one contract suite. Not kept: streams (`follow`) an
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from agentstead.clock import Clock
 from agentstead.errors import LeaseLost, NotFound
+from agentstead.ids import Ids, RandomIds
 from agentstead.log.claims import PRIORITY_SECONDS, Shares
 from agentstead.log.log import (
     Appended,
@@ -25,7 +27,9 @@ from agentstead.log.log import (
     Park,
     SessionRecord,
     SessionRow,
+    Stop,
 )
+from agentstead.log.stop import held, matches, words, works
 from agentstead.testing.memory_session import MemorySession, through_json
 from agentstead.wire.events.stored import Event, Pending
 
@@ -45,6 +49,7 @@ class MemoryLog:
         clock: Clock,
         lease_seconds: float = LEASE_SECONDS,
         shares: Shares | None = None,
+        ids: Ids | None = None,
     ) -> None:
         self.clock = clock
         self.lease_seconds = lease_seconds
@@ -53,6 +58,8 @@ class MemoryLog:
         self.arrived = 0
         self.waiting: dict[asyncio.Future[None], None] = {}
         """Whoever waits for a notice, in order; woken by every notice, and looks again."""
+        self.stops: dict[str, Stop] = {}
+        self.ids = ids or RandomIds(clock)
         self.previews: list[tuple[Lease, str, Mapping[str, Any]]] = []
 
     # what workers do
@@ -128,13 +135,17 @@ class MemoryLog:
         take: Sequence[str] = (),
         derived: Derived,
         park: Park | None = None,
+        stopped: bool = False,
     ) -> Appended:
         """Write, all or nothing, under the fence."""
         session = self._held(lease)
         stays = [pending for pending in session.inbox if pending.id not in take]
         unknown = park is not None and any(pending.id not in park.known for pending in stays)
+        held = session.row.stopped_by is not None
+        unknown = unknown or held is not stopped
         if unknown or (park is not None and len(session.events) > seen):
-            return Appended(tuple(session.events[seen:]), tuple(session.inbox), refused=True)
+            events, inbox = tuple(session.events[seen:]), tuple(session.inbox)
+            return Appended(events, inbox, refused=True, stopped=held)
         columns = self._columns(session, derived)  # first: what is no JSON must write nothing
         session.write(entries, take)
         session.update(**columns, attempts=0)
@@ -143,7 +154,7 @@ class MemoryLog:
             self._give_back(session)
             session.update(wake_at=park.wake_at)
             self._notice()
-        return Appended(tuple(session.events[seen:]), tuple(session.inbox))
+        return Appended(tuple(session.events[seen:]), tuple(session.inbox), stopped=held)
 
     async def start_call(self, lease: Lease, call_id: str) -> bool:
         """Note a call's start under the fence; False when it was noted before."""
@@ -224,20 +235,25 @@ class MemoryLog:
 
     # what the door does
 
-    async def create(self, new: NewSession) -> None:
-        """Insert a session with its primary thread and first input."""
+    async def create(self, new: NewSession) -> str | None:
+        """Insert a session with its primary thread and first input; the stop that holds for it."""
         assert new.id not in self.sessions, f"{new.id} exists"
         session = MemorySession.begin(new)
         self.sessions[new.id] = session
+        self._hold(session)
+        if session.row.stopped_by is not None:
+            session.update(status="idle", active_since=None)
         for incoming in new.incoming:
             self._queue(session, incoming)
+        return session.row.stopped_by
 
     async def accept(
         self, workspace_id: str, session_id: str, call_ids: Sequence[str], decide: Decide
     ) -> Decision:
         """Let `decide` look at the desk and queue what it says."""
         session = self._owned(workspace_id, session_id)
-        decision = decide(session.desk(call_ids))
+        desk = session.desk(call_ids)
+        decision = held(desk, decide(desk))
         if decision.starts_work:
             since = session.row.active_since
             session.update(
@@ -290,6 +306,47 @@ class MemoryLog:
         check(session.seen())
         del self.sessions[session_id]
         self._notice()
+
+    async def stop(self, stop: Stop) -> Stop:
+        """Stop what matches; interrupt what works."""
+        found = [
+            each
+            for each in self.sessions.values()
+            if each.row.terminated_at is None and matches(stop, each.row)
+        ]
+        working = [each for each in found if each.row.stopped_by is None and works(each.row)]
+        stop = replace(stop, sessions=len(found), interrupted=len(working))
+        self.stops[stop.id] = stop
+        for session in found:
+            self._hold(session)
+        for session in working:
+            for incoming in words(self.ids, stop):
+                self._queue(session, incoming)
+        return stop
+
+    async def lift(self, workspace_id: str, stop_id: str, by: str) -> Stop:
+        """End a stop."""
+        stop = self.stops.get(stop_id)
+        if stop is None or stop.workspace_id != workspace_id:
+            raise NotFound(f"There is no stop {stop_id}.")
+        if stop.lifted_at is not None:
+            return stop
+        now = self.clock.now()
+        self.stops[stop_id] = replace(stop, lifted_at=now, lifted_by=by)
+        for session in self.sessions.values():
+            if session.row.stopped_by == stop_id:
+                session.update(stopped_by=None)
+                if not self._hold(session) and session.row.terminated_at is None:
+                    session.update(wake_at=now)
+        self._notice()
+        return self.stops[stop_id]
+
+    def _hold(self, session: MemorySession) -> bool:
+        """Mark a session with the first stop that holds for it; whether there is one."""
+        if session.row.stopped_by is None:
+            holding = (each.id for each in self.stops.values() if matches(each, session.row))
+            session.update(stopped_by=next(holding, None))
+        return session.row.stopped_by is not None
 
     async def retrieve(self, workspace_id: str, session_id: str) -> SessionRow:
         """One session."""

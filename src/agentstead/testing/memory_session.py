@@ -201,6 +201,7 @@ class MemorySession:
             inbox=tuple(self.inbox),
             attempts=self.row.attempts,
             budget=self.row.budget,
+            stopped=self.row.stopped_by is not None,
         )
 
     def settled_calls(self) -> set[str]:
@@ -242,4 +243,5 @@ class MemorySession:
             environment=self.row.environment,
             budget=self.row.budget,
             list_cost=self.row.list_cost,
+            stopped=self.row.stopped_by is not None,
         )

@@ -82,7 +82,9 @@ class SessionUpdate(Shape):
 
 def extension(row: Any) -> dict[str, Any]:
     """What this platform adds, where it was set."""
-    return {"agentstead": {"priority": row.priority}} if row.priority else {}
+    own = {"priority": row.priority or None, "stop_id": row.stopped_by}
+    shown = {name: value for name, value in own.items() if value is not None}
+    return {"agentstead": shown} if shown else {}
 
 
 def usage(stored: Mapping[str, Any], active_seconds: float) -> dict[str, Any]:

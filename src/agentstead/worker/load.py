@@ -45,7 +45,8 @@ def from_record(world: World, record: SessionRecord, skills: tuple[Skill, ...] =
         session_seconds=session_seconds_for(record.environment, world.pace.session_seconds),
     )
     state = fold_all(state, record.events).with_inbox(record.inbox)
-    return evolve(state, attached=resource.files_of(record.resources))
+    files = resource.files_of(record.resources)
+    return evolve(state, attached=files, stopped=record.stopped)
 
 
 def tool_texts(world: World) -> dict[str, ToolText]:

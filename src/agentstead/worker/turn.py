@@ -107,6 +107,7 @@ class Turn:
                     take=taken,
                     derived=derive(state),
                     park=park,
+                    stopped=state.stopped,
                 )
             finally:
                 # also where it was written and the lease, let go with it, is missed a moment later
@@ -148,7 +149,7 @@ class Turn:
             state = fold_all(self.state, appended.events)
         self.see(appended.inbox)
         last = appended.events[-1].seq if appended.events else state.seq
-        return evolve(state, seq=last).with_inbox(appended.inbox)
+        return evolve(state, seq=last, stopped=appended.stopped).with_inbox(appended.inbox)
 
     async def wait(
         self, tasks: StepTasks, listener: asyncio.Task[int], steps: tuple[Step, ...]

@@ -21,6 +21,11 @@ REQUIREMENTS = {
     "ready": Requirement(
         "extension", "Ready means: the database answers, workers live, nobody waits too long.", OWN
     ),
+    "stop": Requirement(
+        "extension",
+        "A stop interrupts what works and lets nothing begin until it is lifted; input waits.",
+        OWN,
+    ),
     "audit": Requirement(
         "extension", "Every write leaves a row with its key, its address and its time.", OWN
     ),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agentstead.log.log import Ask, SessionRow
+from agentstead.log.log import Ask, SessionRow, Stop
 from agentstead.log.waiting import Place
 from agentstead.resources.why.facts import Facts
 from agentstead.resources.why.reasons import REASONS, explain
@@ -220,3 +220,15 @@ def test_it_is_said_who_has_a_self_hosted_session(
     assert waits["type"] == "self_hosted_worker"
     assert waits["environment_id"] == "env_1"
     assert waits["answers"][0]["answer_with"] == "user.tool_result"
+
+
+def test_a_stop_comes_before_everything_that_could_go_on() -> None:
+    stop = Stop("stop_1", "w", "It ran wild.", 980.0, "apikey_1")
+    facts = Facts(row("running", **HELD), NOW, [START], stop=stop)
+    answer = explain(facts).answer()
+    assert "It ran wild." in answer["reason"]
+    assert "is being ended" in answer["reason"]
+    assert answer["waiting_for"]["type"] == "operator"
+    assert "agentstead stop --lift stop_1" in answer["next_action"]
+    ended = explain(Facts(row("terminated", terminated_at=1.0), NOW, stop=stop)).answer()
+    assert ended["waiting_for"]["type"] == "nothing"

@@ -10,8 +10,9 @@ from typing import Any
 
 from agentstead.api.router import Call
 from agentstead.clock import from_rfc3339, rfc3339
+from agentstead.log import stopping
 from agentstead.log.census import live_workers
-from agentstead.log.log import SessionRow
+from agentstead.log.log import SessionRow, Stop
 from agentstead.log.waiting import Place, place_of
 from agentstead.resources.why.packages import PackageFacts, gather_packages
 from agentstead.resources.why.work import WorkFacts, gather_work
@@ -56,6 +57,8 @@ class Facts:
     """Among those that wait for a worker; None: it does not."""
     running_max: int = 0
     """Sessions of its workspace that may run at once; 0: no bound."""
+    stop: Stop | None = None
+    """What holds for it."""
 
     sandbox: Mapping[str, Any] | None = None
     """What became of saving and restoring its files; None: it has used no sandbox."""
@@ -124,8 +127,16 @@ async def gather(call: Call, session_id: str) -> Facts:
         running_max=int(share["running_max"]),
         work=await gather_work(call, row),
         packages=await gather_packages(call, row),
+        stop=await in_force(call, row),
         sandbox=await checkpoints.told(call.services.database, session_id),
     )
+
+
+async def in_force(call: Call, row: SessionRow) -> Stop | None:
+    """The stop that holds for the session."""
+    if row.stopped_by is None:
+        return None
+    return await stopping.retrieve(call.services.database, call.workspace_id, row.stopped_by)
 
 
 def stamp(at: float | None) -> str | None:

@@ -20,7 +20,9 @@ def queued_input(facts: Facts) -> Iterator[Notice]:
     if not number or facts.row.status == "terminated":
         return
     waits = (facts.row.stop_reason or {}).get("type") == "requires_action"
-    if facts.row.wake_at is None:
+    if facts.stop is not None:
+        when = "once the stop is lifted"
+    elif facts.row.wake_at is None:
         when = (
             "once the open calls are answered"
             if waits

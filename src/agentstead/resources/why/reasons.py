@@ -27,7 +27,7 @@ class Said:
     since: float | None
     """Seconds since the epoch."""
     waiting_for: Mapping[str, Any]
-    """`type`: client, worker, self_hosted_worker, model, tool, retry, budget or nothing; with more."""
+    """`type`: client, operator, worker, self_hosted_worker, model, tool, retry, budget or nothing; with more."""
     next_action: str
     """A sentence: what the reader can do."""
 
@@ -67,6 +67,22 @@ def error_text(facts: Facts) -> str:
     """The last error as the end of a sentence."""
     error = facts.last_error
     return "." if error is None else f": {str(error['message']).rstrip('.')}."
+
+
+def stopped(facts: Facts) -> Said | None:
+    """The operator wants nothing to begin."""
+    stop = facts.stop
+    if stop is None:
+        return None
+    waits = {"type": "operator", "stop_id": stop.id, "stopped_by": stop.created_by}
+    going = "" if facts.row.status == "idle" else " What was going on is being ended."
+    return Said(
+        f"It was stopped by {stop.created_by} ({stop.id}): {stop.reason}{going}",
+        stop.created_at,
+        waits,
+        f"Lift the stop with `agentstead stop --lift {stop.id}` or POST /v1/stops/{stop.id}/lift;"
+        " input that waits is taken in then.",
+    )
 
 
 # It has work and nobody works on it
@@ -327,6 +343,7 @@ Rule = Callable[[Facts], Said | None]
 REASONS: tuple[tuple[str, Rule], ...] = (
     ("archived", archived),
     ("terminated", terminated),
+    ("stopped", stopped),
     ("no_worker_alive", no_worker_alive),
     ("lease_late", lease_late),
     ("workspace_full", workspace_full),

@@ -7,7 +7,6 @@ from pydantic import Field
 from agentstead.wire.answers.agent import SessionAgent, ThreadAgent
 from agentstead.wire.answers.answer import Answer, Bag, Page, Time
 from agentstead.wire.answers.events import BudgetOf, Status, StopReason, Usage
-from agentstead.wire.extension import SessionExtension
 from agentstead.wire.resource import Branch, Commit
 
 
@@ -63,6 +62,15 @@ class MountPage(Page[Mount]):
     """A page of resources."""
 
 
+class SessionExtension(Answer):
+    """What this platform adds to a session."""
+
+    priority: int | None = None
+    """Before others of its workspace, or behind them; absent where it is 0."""
+    stop_id: str | None = None
+    """The stop that holds for it; absent where there is none."""
+
+
 class Session(Answer):
     """A session."""
 
@@ -84,7 +92,7 @@ class Session(Answer):
     updated_at: Time
     archived_at: Time | None
     agentstead: SessionExtension | None = None
-    """Absent where nothing was set."""
+    """Absent where there is nothing to say."""
 
 
 class SessionWait(Answer):
