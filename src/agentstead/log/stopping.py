@@ -153,7 +153,7 @@ async def lift(
     await tx.execute(FREE, (held,))
     freed = await tx.fetch(GO_ON, (held,))
     await note(tx, ids, stop, "lift", at, {**scope(stop), "sessions": len(held)})
-    return replace(stop, lifted_at=at, lifted_by=by), [row["id"] for row in freed]
+    return await retrieve(tx, workspace_id, stop_id), [row["id"] for row in freed]
 
 
 async def retrieve(source: Database | Transaction, workspace_id: str, stop_id: str) -> Stop:
