@@ -46,5 +46,9 @@ def test_without_users_there_is_no_pool() -> None:
             uids.pool(mapped)
 
 
-def test_users_with_running_processes_are_passed_over(tmp_path: Path) -> None:
-    assert os.getuid() in uids.running()
+def test_users_with_running_processes_are_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uids, "_candidates", lambda _: iter([os.getuid(), uids.LAST]))
+    assert uids.take(tmp_path / "uids", "sesn_1") == uids.LAST
+    assert not uids.runs(uids.LAST)

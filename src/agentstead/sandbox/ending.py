@@ -44,7 +44,7 @@ def take_workspace(place: Place, target: Path) -> None:
         uid = place.meta().get("uid")
         until = time.monotonic() + GRACE_SECONDS
         # as a plain user the platform's own processes are that user's too: bubblewrap's end is all there is
-        while uid != os.geteuid() and uid in uids.running():
+        while uid not in (None, os.geteuid()) and uids.runs(uid):
             if time.monotonic() > until:
                 raise SandboxFault(f"The processes of {place.sandbox_id} do not end.", kind="lost")
             time.sleep(POLL_SECONDS)

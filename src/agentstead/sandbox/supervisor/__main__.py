@@ -76,7 +76,8 @@ def start(place: Place, config: dict[str, Any]) -> Supervisor:
         raise CannotStart("no control group can be made for it, and they are required")
     groups = [str(folder) for folder in set(control.groups.values())]
     try:
-        place.write_meta(uid=uid, groups=groups, born=born)
+        # on the disk with what is written once bubblewrap works; whoever kills us now leaves it readable
+        place.write_meta(durable=False, uid=uid, groups=groups, born=born)
         launched = launch(place, config, uid, control)
     except BaseException:
         control.remove()  # destroyed meanwhile, for example: nobody else knows of them

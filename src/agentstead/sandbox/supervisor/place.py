@@ -170,14 +170,15 @@ class Place:
             return {}
         return meta if isinstance(meta, dict) else {}
 
-    def write_meta(self, **changes: Any) -> None:
-        """Write down more about it, whole or not at all."""
+    def write_meta(self, *, durable: bool = True, **changes: Any) -> None:
+        """Write down more about it, whole or not at all; not `durable`: the host may forget it if it crashes."""
         meta = {**self.meta(), **changes}
         fresh = self.path / "meta.json.new"
         with fresh.open("w") as file:
             json.dump(meta, file)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         fresh.replace(self.path / "meta.json")
 
 
