@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 RUN = $(VENV)/.installed
 DEV = $(VENV)/.installed-dev
 
-.PHONY: install demo test check sim chaos fuzz bench bombs serve docs clean
+.PHONY: install demo test check sim night chaos fuzz bench bombs serve docs clean
 install: $(RUN)
 $(RUN): requirements.lock pyproject.toml scripts/install
 	@scripts/install $(VENV) $(PY) requirements.lock
@@ -24,6 +24,8 @@ check: $(DEV)
 	@scripts/check $(BIN)
 sim: $(DEV)
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),)
+night: $(DEV)
+	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),10000) --keep
 chaos: $(DEV)
 	@$(BIN)/agentstead chaos run --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED),)
 fuzz: $(DEV)

@@ -360,6 +360,10 @@ class Settings(BaseSettings):
     tls_key: Path | None = None
     behind_proxy: bool = False
     """TLS ends at a proxy in front, so a host other than loopback is fine without a certificate."""
+    drain_seconds: float = Field(default=10.0, ge=0)
+    """How long a process that is told to stop lets the steps of its sessions end (model requests and tool
+    calls) before it cuts them; each session goes to another worker as soon as its step has ended. What
+    supervises the process must wait longer than this and `shutdown_seconds` together before it kills."""
     shutdown_seconds: float = 5.0
     """How long open requests may take to finish once the server stops."""
 

@@ -5,6 +5,7 @@ import sys
 import time
 
 from tests.simulation.run import by_seed
+from tests.simulation.test_swarm import FOR_EVER
 
 
 def replay(seed: int) -> int:
@@ -28,7 +29,13 @@ def summary(world) -> str:
     )
 
 
-def many(first: int, count: int) -> int:
+def keep(seed: int, said: str) -> None:
+    """A seed that failed runs with every `make test` from now on."""
+    with FOR_EVER.open("a") as file:
+        file.write(f"{seed:<4} # {said.splitlines()[0][:120]}\n")
+
+
+def many(first: int, count: int, *, kept: bool) -> int:
     """Many runs; what failed and how fast it went."""
     began = time.monotonic()
     failures, kills, events, virtual, calls = [], 0, 0, 0.0, 0
@@ -41,6 +48,8 @@ def many(first: int, count: int) -> int:
         if world.broken is not None:
             failures.append(seed)
             print(f"seed {seed}: {str(world.broken)[:400]}", flush=True)
+            if kept:
+                keep(seed, str(world.broken))
     seconds = time.monotonic() - began
     print(
         f"{count} seeds in {seconds:.1f} s = {count / seconds:.1f} seeds/s; {len(failures)} failed; "
@@ -56,8 +65,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="replay this run")
     parser.add_argument("--seeds", type=int, default=300, help="run so many")
     parser.add_argument("--first", type=int, default=1, help="the first seed of many")
+    parser.add_argument("--keep", action="store_true", help="add failing seeds to seeds.txt")
     given = parser.parse_args()
-    return replay(given.seed) if given.seed is not None else many(given.first, given.seeds)
+    if given.seed is not None:
+        return replay(given.seed)
+    return many(given.first, given.seeds, kept=given.keep)
 
 
 sys.exit(main())

@@ -13,7 +13,7 @@ from agentstead.testing.fake_servers import ServerCall
 from agentstead.wire.environment import self_hosted
 from agentstead.worker.derive import derive
 from agentstead.worker.load import from_record
-from tests.simulation import order
+from tests.simulation import fairness, order
 from tests.simulation.scenarios import SERVER_TOOLS, decision
 from tests.simulation.violation import Violation
 
@@ -126,6 +126,7 @@ class Watch:
             )
             self.fences[lease.session_id] = lease.fence
             self.promise(lease)
+        fairness.claimed(self.world, leases)
 
     def promise(self, lease) -> None:
         """The holder may rely on it from now on for the length of a lease."""

@@ -40,6 +40,8 @@ class GatedLog:
     def __init__(self, process, log) -> None:
         self.process = process
         self.log = log
+        notices = process.world.notices
+        self.ear = log if notices is None else notices.bell(process)
 
     def watch(self, look) -> None:
         """Let the checks look at what has just happened."""
@@ -98,7 +100,7 @@ class GatedLog:
         return await self.gate("pending", lambda: self.log.pending(session_id))
 
     async def due(self, timeout_seconds):
-        return await self.gate("due", lambda: self.log.due(timeout_seconds))
+        return await self.gate("due", lambda: self.ear.due(timeout_seconds))
 
     async def news(self, session_id, after):
         return await self.gate("news", lambda: self.log.news(session_id, after))

@@ -2,13 +2,18 @@
 
 from random import Random
 
+from tests.simulation.fairness import Crowd
 from tests.simulation.faults import Calm, Once, Swarm
+from tests.simulation.notices import Notices
 from tests.simulation.scenarios import Drawn, Scenario
 from tests.simulation.world import PLAIN, Doubles, SimWorld
 
 
-def by_seed(seed: int, doubles: Doubles = PLAIN) -> SimWorld:
-    """Everything drawn from the seed: scenario, rates of faults, and what happens."""
+def by_seed(seed: int, doubles: Doubles = PLAIN, *, plainly: bool = False) -> SimWorld:
+    """Everything drawn from the seed: scenario, rates of faults, and what happens.
+
+    `plainly`: with notices that come and workspaces that are not crowded, as all seeds once were.
+    """
     rng = Random(f"scenario {seed}")
     return SimWorld(
         seed,
@@ -16,6 +21,8 @@ def by_seed(seed: int, doubles: Doubles = PLAIN) -> SimWorld:
         Swarm(rng),
         doubles,
         workers=rng.choice((1, 2, 3)),
+        notices=None if plainly else Notices.drawn(seed),
+        crowd=Crowd() if plainly else Crowd.drawn(seed),
     ).run()
 
 

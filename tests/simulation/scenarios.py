@@ -200,6 +200,7 @@ async def a_session(
     budget=None,
     seconds=None,
     repositories=0,
+    priority=0,
 ):
     """A session whose first message comes with its creation; with a child thread when asked for.
 
@@ -233,6 +234,7 @@ async def a_session(
             created_at=now,
             incoming=(Incoming(event_id, "user.message", None, payload),),
             budget=cents(budget) if budget else None,
+            priority=priority,
         )
     )
     if child:
@@ -565,7 +567,7 @@ class Drawn:
 
     async def begin(self, world):
         clients = []
-        for _ in range(self.sessions):
+        for number in range(world.crowd.sessions or self.sessions):
             habits = self.habits()
             texts = [f"message {number}" for number in range(self.rng.choice((1, 2, 3, 5)))]
             workspace = self.rng.choice(("wrkspc_a", "wrkspc_b"))
@@ -581,6 +583,7 @@ class Drawn:
                     budget=self.budget(),
                     seconds=self.seconds(),
                     repositories=len(self.repositories),
+                    priority=world.crowd.priorities[number % len(world.crowd.priorities)],
                 )
             )
         return clients

@@ -20,7 +20,7 @@ from agentstead.testing.fake_servers import FakeServers
 from agentstead.testing.memory_log import MemoryLog
 from agentstead.worker import run_tools, step_tasks, turn
 from agentstead.worker.loop import Worker
-from tests.simulation import checks
+from tests.simulation import checks, unfair
 from tests.simulation.faults import CHANGE_FIRST
 from tests.simulation.repositories import Checkouts, broken_host
 from tests.simulation.run import by_seed, calmly, with_fault
@@ -654,6 +654,12 @@ BUGS = (
     Bug("counts half the cost", "the requests cost", counts_half),
     Bug("drops what is paused", "does not go on|not settled", drops_what_is_paused),
     Bug("idles too soon", "lists calls that are answered", idles_too_soon),
+    Bug("whoever has waited longest", "got a place with", doubles=Doubles(log=unfair.LongestFirst),
+        seeds_only=True, once=(6,)),
+    Bug("no bound", "more than", doubles=Doubles(log=unfair.Unbounded), seeds_only=True,
+        once=(3,)),
+    Bug("forgets priorities", "was passed over", unfair.forgets_priorities, seeds_only=True, once=(6,)),
+    Bug("trusts notices", "not settled", unfair.trusts_notices, seeds_only=True, once=(18,)),
     Bug("idles alone", "the session is idle while|while the session is", alone),
 )  # fmt: skip
 

@@ -21,11 +21,11 @@ def remembered() -> list[int]:
     return [int(line.split("#")[0]) for line in lines if line.split("#")[0].strip()]
 
 
-def run(seeds) -> int:
+def run(seeds, *, plainly: bool = False) -> int:
     """Run them; how many processes were killed."""
     kills = 0
     for seed in seeds:
-        world = by_seed(seed)
+        world = by_seed(seed, plainly=plainly)
         replay = f"python -m tests.simulation --seed {seed}"
         assert world.broken is None, f"seed {seed}: {world.broken}\nreplay: {replay}"
         kills += world.kills
@@ -39,6 +39,7 @@ def test_seeds(first):
 
 def test_seeds_that_failed_once():
     run(remembered())
+    run(remembered(), plainly=True)
 
 
 def test_the_swarm_kills():

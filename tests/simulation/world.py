@@ -25,8 +25,10 @@ from agentstead.worker.turn import Turn
 from agentstead.worker.world import Pace
 from agentstead.worker.world import World as Ports
 from tests.simulation import checks
+from tests.simulation.fairness import Crowd
 from tests.simulation.faults import STANDING, Calm, Killed, Process
 from tests.simulation.loop import SimLoop, Stuck
+from tests.simulation.notices import Notices, through
 from tests.simulation.ports import (
     GatedClock,
     GatedFiles,
@@ -95,6 +97,9 @@ class SimWorld:
     faults: object = field(default_factory=Calm)
     doubles: Doubles = PLAIN
     workers: int = 2
+    notices: Notices | None = None
+    """The way of the notices; None: each comes at once, to all, and once."""
+    crowd: Crowd = field(default_factory=Crowd)
     trace: list[Line] = field(default_factory=list)
     points: int = 0
     kills: int = 0
@@ -109,6 +114,9 @@ class SimWorld:
         self.clock = LoopClock(self.loop)
         self.ids = SeededIds(self.clock, self.rng)
         self.log = self.doubles.log(self.clock, ids=self.ids)
+        self.log.shares = self.crowd.shares
+        if self.notices is not None:
+            through(self.log, self.notices)
         self.sandbox = self.doubles.sandbox(self.clock, self.behave)
         self.handed = {}
         """Session → the outputs that were handed over last; None: that went wrong."""
@@ -121,7 +129,9 @@ class SimWorld:
         self.models = ScriptedModels(self.scripts)
         self.servers = self.doubles.servers(self.clock, self.scenario.listing, self.scenario.react)
         self.checkouts = self.doubles.repositories(self.clock, self.scenario.repositories)
-        self.pace = replace(PACE, **self.scenario.pace)
+        crowded = {"sessions_max": self.crowd.sessions_max} if self.crowd.sessions_max else {}
+        self.pace = replace(PACE, **self.scenario.pace, drain_seconds=self.crowd.drain_seconds)
+        self.pace = replace(self.pace, **crowded)
         self.watch = checks.Watch(self)
         self.clients = []
         self.any_ports = Ports(

@@ -44,6 +44,58 @@ async def test_a_stopped_worker_hands_its_sessions_to_the_next() -> None:
     assert len(place.of("agent.tool_result")) == 1
 
 
+async def test_a_worker_that_drains_lets_a_step_end_and_cuts_none() -> None:
+    started, release = asyncio.Event(), asyncio.Event()
+    runs = 0
+
+    async def slow(call):
+        nonlocal runs
+        runs += 1
+        started.set()
+        await release.wait()
+        return Outcome.text("at last")
+
+    script = in_turn([say(use("bash", command="x")), say("Done.")])
+    place = Place(script, run=slow, drain_seconds=5.0)
+    working = place.worker("w1")
+    async with working, asyncio.timeout(5):
+        await place.session("go")
+        await started.wait()
+        await working.worker.stop()
+        async with place.worker("w2"):
+            await asyncio.sleep(0.15)  # several heartbeats: it is still the first one's
+            assert (await place.row()).lease_owner == "w1"
+            release.set()
+            assert (await place.parked()).stop_reason == {"type": "end_turn"}
+            assert working.task.done()
+    assert runs == 1
+    # the second request to the model is the other worker's, and the first was not repeated
+    assert len(place.script.requests) == 2
+    owners = [lease.owner for lease, _, frame in place.log.previews if frame]
+    assert set(owners) <= {"w1", "w2"}
+
+
+async def test_a_step_that_takes_too_long_is_cut_and_handed_over() -> None:
+    started, forever = asyncio.Event(), asyncio.Event()
+
+    async def stuck(call):
+        started.set()
+        await forever.wait()
+        return Outcome.text("at last")
+
+    script = in_turn([say(use("bash", command="x")), say("Done.")])
+    place = Place(script, run=stuck, drain_seconds=0.1)
+    async with place.worker("w1"):
+        await place.session("go")
+        await asyncio.wait_for(started.wait(), 5)
+    row = await place.row()
+    assert (row.lease_owner, row.attempts) == (None, 0)
+    forever.set()
+    async with place.worker("w2"):
+        assert (await place.parked()).stop_reason == {"type": "end_turn"}
+    assert len(place.of("agent.tool_result")) == 1
+
+
 async def test_a_session_that_crashes_its_turns_is_stopped_with_a_reason(monkeypatch) -> None:
     async def broken(call):
         raise ZeroDivisionError("a defect of ours")

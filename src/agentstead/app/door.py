@@ -22,6 +22,9 @@ START_POLL_SECONDS = 0.005
 KEEP_ALIVE_SECONDS = 75
 """Longer than clients and proxies keep an idle connection, so that they close it, not we."""
 
+LEAVING = "This server is stopping; send new requests to another one."
+"""What `/readyz` says from the first signal on, for whoever spreads requests over several servers."""
+
 
 class Server(uvicorn.Server):
     """uvicorn without its signal handlers: who runs it decides when it ends."""
@@ -32,7 +35,9 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def open_door(rooms: Rooms, listener: socket.socket) -> AsyncIterator["asyncio.Task[None]"]:
+async def open_door(
+    rooms: Rooms, listener: socket.socket, leaving: asyncio.Event
+) -> AsyncIterator["asyncio.Task[None]"]:
     """Answer requests for as long as the block runs; then finish what is open, streams first."""
     services = Services(
         database=rooms.database,
@@ -46,7 +51,7 @@ async def open_door(rooms: Rooms, listener: socket.socket) -> AsyncIterator["asy
         blobs=rooms.blobs,
         pressure=Pressure(rooms.database, rooms.clock, bounds_of(rooms.settings)),
         connectors=rooms.servers.connectors,
-        hands_problems=lambda: rooms.sandbox.problems,
+        hands_problems=lambda: [*rooms.sandbox.problems, *([LEAVING] if leaving.is_set() else [])],
     )
     api = create_app((*ROUTERS, metrics_router(rooms.metrics)), services)
     server = Server(configuration(CountedApp(api, rooms.metrics, rooms.clock), rooms.settings))

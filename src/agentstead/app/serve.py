@@ -64,11 +64,13 @@ async def serving(settings: Settings) -> AsyncIterator[Served]:
         new_key = await bootstrap_key(settings, database)
         url = url_of(settings, port)
         tidy = await stack.enter_async_context(tidying(rooms))
-        door = await stack.enter_async_context(open_door(rooms, listener))
+        leaving = asyncio.Event()
+        door = await stack.enter_async_context(open_door(rooms, listener, leaving))
         owners = tuple(rooms.new_owner() for _ in range(settings.workers))
         workers = await stack.enter_async_context(workers_at_work(rooms, owners))
         announce_presence(settings.data_dir, url)
         stack.callback(withdraw_presence, settings.data_dir)
+        stack.callback(leaving.set)  # first of all, while the door is open and workers finish steps
         log.info("ready", url=url, workers=settings.workers)
         yield Served(url, new_key, settings.data_dir / KEY_FILE, (door, tidy, *workers))
 

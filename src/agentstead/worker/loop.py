@@ -1,4 +1,4 @@
-"""A worker: claims due sessions, drives many at once, keeps its leases, hands back when stopped.
+"""A worker: claims due sessions, drives many at once, keeps its leases, hands over when stopped.
 
 It holds no state that matters: what it knows of a session can be folded again by another one.
 """
@@ -43,13 +43,23 @@ class Worker:
                 if beat.done():
                     beat.result()
                 await self.claim()
+            await self.drain()
         finally:
             beat.cancel()
             await asyncio.gather(beat, return_exceptions=True)
             await self.hand_back()
 
+    async def drain(self) -> None:
+        """Let each session go when its step ends; what takes too long is cut by who hands back."""
+        turns = dict(self.turns)
+        for turn, _ in turns.values():
+            turn.leave()
+        if turns and self.world.pace.drain_seconds > 0:
+            tasks = [task for _, task in turns.values()]
+            await asyncio.wait(tasks, timeout=self.world.pace.drain_seconds)
+
     async def stop(self) -> None:
-        """Ask the worker to end: `run` hands its sessions back at once and returns."""
+        """Ask the worker to end: `run` hands its sessions over at a step's border and returns."""
         self.stopping.set()
         self.room.set()
 
@@ -121,6 +131,9 @@ class Worker:
         try:
             await turn.run()
             self.crashes.pop(session_id, None)
+            if turn.left:
+                log.info("session leaves a step's border for another worker", session_id=session_id)
+                await self.world.log.release([turn.lease])
         except LeaseLost:
             log.info("lease lost", session_id=session_id)
         except Fault as fault:

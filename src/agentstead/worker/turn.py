@@ -33,11 +33,18 @@ class Turn:
         self.stamp = Stamp(world.clock, world.ids)
         self.nudged = asyncio.Event()
         """Set when input may have arrived."""
+        self.left = False
+        """It ended at a step's border, and the session is still held."""
+        self.leaving = False
+        """Begin nothing more: the session goes to another worker when what goes on has ended."""
         self.heard = 0
         """The latest arrival of input that has been looked at."""
 
     async def run(self) -> None:
-        """Until the session is parked. Raises LeaseLost and StoreFault."""
+        """Until the session is parked, or no step goes on and it is to leave: then it is still held.
+
+        Raises LeaseLost and StoreFault.
+        """
         self.state = await load(self.world, self.lease)
         if self.hopeless:
             self.state = evolve(self.state, attempts=self.state.attempts_max + 1)
@@ -51,7 +58,11 @@ class Turn:
                     steps = await self.settle(tasks, outcomes)
                     if steps is None:
                         return
-                    tasks.start(self.state, steps)
+                    if not self.leaving:
+                        tasks.start(self.state, steps)
+                    elif not tasks.tasks:
+                        self.left = True
+                        return
                     if listener is not None and listener.done():
                         listener.result()  # what it heard is heard again: it has not been read
                     if listener is None or listener.done():
@@ -66,6 +77,11 @@ class Turn:
                 if listener is not None:
                     listener.cancel()
                     await asyncio.gather(listener, return_exceptions=True)
+
+    def leave(self) -> None:
+        """Let go of the session at the next step's border."""
+        self.leaving = True
+        self.nudged.set()
 
     async def lost_calls(self) -> frozenset[str]:
         """The calls that a worker of another host may have begun: nobody here knows what became of them."""

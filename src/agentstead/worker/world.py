@@ -337,6 +337,8 @@ class Pace:
     retry_max_seconds: float = 30.0
     judge_timeout_seconds: float = 20.0
     """How long the judge of a call may take."""
+    drain_seconds: float = 0.0
+    """How long a worker that stops lets the steps that go on end, before it cuts them."""
     session_seconds: float = 0.0
     """How long a session may run in all, where its environment does not say; 0: for ever."""
 
