@@ -145,6 +145,9 @@ class Settings(BaseSettings):
     calls ask the client."""
     judge_timeout_seconds: float = Field(20.0, gt=0)
     """A judge that takes longer decides nothing: the client is asked."""
+    repeats_max: int = Field(5, ge=0)
+    """So often in a row may a call fail with the same arguments and the same error until the model is told;
+    as often again, and its turn ends (0: never)."""
     scripted_file: Path | None = None
     """A scenario for the `scripted` provider instead of the built-in one."""
     prices_file: Path | None = None

@@ -48,6 +48,7 @@ class Talk:
         budget=None,
         price: Price | None = None,
         session_seconds: float | None = None,
+        repeats_max: int = 0,
     ) -> None:
         self.clock = ManualClock(1_900_000_000.0)
         self.ids = Numbered()
@@ -62,6 +63,7 @@ class Talk:
             attempts=attempts,
             budget=budget,
             session_seconds=session_seconds,
+            repeats_max=repeats_max,
         )
         self.price = price
         self.rulings = {}

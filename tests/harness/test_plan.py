@@ -231,7 +231,7 @@ async def test_a_retry_waits_then_runs_again():
 
 async def test_retries_end_with_a_reason_and_the_next_message_starts_afresh():
     talk = begun()
-    for _ in range(8):
+    for _ in range(talk.state.retry.retries_max):
         talk.fails(OVERLOADED)
         await talk.clock.advance(60)
     assert talk.fails(OVERLOADED) == (Wait("idle"),)

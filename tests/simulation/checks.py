@@ -535,7 +535,30 @@ def repositories_come_first(world) -> None:
                 demand(there or one["id"] in given_up, f"the model is asked without {one['url']}")
 
 
+def circles_end(world) -> None:
+    """No call fails more than twice as often in a row as the model is warned, within one turn."""
+    limit = 2 * world.pace.repeats_max
+    for session in world.log.sessions.values():
+        uses, rows = {}, {}
+        for event in session.events:
+            if event.type == "agent.tool_use":
+                asked = event.payload["name"], str(event.payload["input"])
+                uses[event.id] = (event.thread_id, *asked)
+            if event.type in ("user.message", "session.thread_status_idle"):
+                reason = (event.payload.get("stop_reason") or {}).get("type")
+                if reason not in ("requires_action", "budget_reached"):
+                    rows.clear()
+            use = uses.get(event.payload.get("tool_use_id"))
+            if event.type == "agent.tool_result" and use is not None:
+                said = str(event.payload["content"])
+                known, count = rows.get(use, (said, 0))
+                failed = event.payload["is_error"]
+                rows[use] = (said, (count + 1 if known == said else 1) if failed else 0)
+                demand(rows[use][1] <= limit, f"{use} failed {rows[use][1]} times in a row")
+
+
 AT_THE_END = (
+    circles_end,
     seq_is_gapless,
     results_follow_in_their_thread,
     every_use_is_answered_once,

@@ -467,6 +467,14 @@ GOLDEN = (
         stable=False,
     ),
     Scenario(
+        "in circles",
+        (say(use("bash", n=1)),) * 9,
+        habits=PROMPT,
+        behave=lambda _: Behaviour(Outcome.text("failed", is_error=True), 0.1),
+        pace={"repeats_max": 2},
+        stable=False,
+    ),
+    Scenario(
         "a budget of two threads",
         (say(use("bash", n=1)), say(use("write", n=2)), say("Done.")),
         child_answers=(say(use("bash", n=11)), say("My part is done.")),

@@ -588,6 +588,12 @@ def ignores_the_stop(patch):
     patch.setattr(plan, "messages_for", lambda s, t: original(state.evolve(s, stopped=False), t))
 
 
+def runs_in_circles(patch):
+    """The planner counts no failures."""
+    rules = tuple(rule for rule in plan.THREAD_RULES if rule[0] != "in_circles")
+    patch.setattr(plan, "THREAD_RULES", rules)
+
+
 BUGS = (
     Bug("asks without repositories", "is asked without", asks_without_repositories),
     Bug("never gives up", "not settled", never_gives_up, doubles=Doubles(repositories=NeverThere)),
@@ -650,6 +656,7 @@ BUGS = (
     Bug("a lifted stop wakes nobody", "not settled", doubles=Doubles(log=LiftsQuietly)),
     Bug("takes messages in while stopped", "was taken in|began in a stopped session",
         ignores_the_stop),
+    Bug("runs in circles", "times in a row", runs_in_circles),
     Bug("ignores the clock", "a request begins after", ignores_the_clock),
     Bug("counts half the cost", "the requests cost", counts_half),
     Bug("drops what is paused", "does not go on|not settled", drops_what_is_paused),

@@ -273,6 +273,7 @@ def pace_of(settings: Settings) -> Pace:
         retry_max_seconds=settings.retry_max_seconds,
         judge_timeout_seconds=settings.judge_timeout_seconds,
         drain_seconds=settings.drain_seconds,
+        repeats_max=settings.repeats_max,
         session_seconds=settings.session_seconds
         or settings.sandbox_limits_max.get("session_seconds", 0.0),
     )

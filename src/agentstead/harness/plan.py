@@ -9,7 +9,7 @@ look at `now`, besides the running time that is written into `session.usage`.
 
 from collections.abc import Callable
 
-from agentstead.harness import drafts, repositories, retry
+from agentstead.harness import circles, drafts, repositories, retry
 from agentstead.harness.state import State
 from agentstead.harness.steps import (
     Call,
@@ -277,6 +277,23 @@ def awaiting_client(state: State, thread: Thread, now: float) -> Step | None:
     return Record(drafts=drafts.idle(state, thread, now, reason))
 
 
+def in_circles(state: State, thread: Thread, now: float) -> Step | None:
+    """The model makes a failing call again and again although it was told: the turn is over."""
+    most = circles.most(thread.failing)
+    if not (state.repeats_max and thread.before_request and most >= 2 * state.repeats_max):
+        return None
+    message = (
+        f"Stopped: the agent made the same call {most} times in a row and it failed in the same way "
+        "each time. Mend what stands in the way, then send a message."
+    )
+    return Record(
+        drafts=(
+            drafts.error(thread, "unknown_error", message, "exhausted"),
+            *drafts.idle(state, thread, now, drafts.RETRIES_EXHAUSTED),
+        )
+    )
+
+
 def budget_reached(state: State, thread: Thread, now: float) -> Step | None:
     """At the session's budget no model request begins: the thread pauses, its work is kept."""
     if not (thread.needs_model and state.at_cap):
@@ -367,6 +384,7 @@ THREAD_RULES: tuple[tuple[str, Callable[[State, Thread, float], Step | None]], .
     ("denied_calls", denied_calls),
     ("tools_to_run", tools_to_run),
     ("awaiting_client", awaiting_client),
+    ("in_circles", in_circles),
     ("budget_reached", budget_reached),
     ("repository_missing", repository_missing),
     ("retry_to_wait_for", retry_to_wait_for),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentstead.harness import mounts, repositories, usage
+from agentstead.harness import circles, mounts, repositories, usage
 from agentstead.harness.budget import NOTHING, Cost
 from agentstead.harness.evolve import evolve
 from agentstead.harness.mounts import Skill
@@ -68,6 +68,7 @@ class State:
     active_seconds: float = 0.0
     active_since: float | None = None
     session_seconds: float | None = None  # it may run in all; None: for ever
+    repeats_max: int = 0  # equal failures in a row until the model is told; 0: no end
     stopped: bool = False
     """The operator wants nothing to begin."""
     told: frozenset[str] = frozenset()
@@ -120,6 +121,7 @@ def initial(
     skills: tuple[Skill, ...] = (),
     vaults: bool = False,
     session_seconds: float | None = None,
+    repeats_max: int = 0,
 ) -> State:
     """The state of a session before its first event."""
     primary = Thread(primary_id, agent, None, created_at)
@@ -138,6 +140,7 @@ def initial(
         skills=skills,
         vaults=vaults,
         session_seconds=session_seconds,
+        repeats_max=repeats_max,
     )
 
 
@@ -228,7 +231,9 @@ def answered(key: str) -> Callable[[State, Event], State]:
             return state
         blocks = tuple(event.payload.get("content") or ())
         is_error = bool(event.payload.get("is_error"))
-        return state.with_thread(thread.with_result(call_id, blocks, is_error=is_error))
+        warn_at = state.repeats_max
+        after = thread.with_result(call_id, blocks, is_error=is_error, warn_at=warn_at)
+        return state.with_thread(after)
 
     return handler
 
@@ -356,7 +361,8 @@ def thread_rescheduled(state: State, event: Event) -> State:
 def thread_idle(state: State, event: Event) -> State:
     """The thread's turn is over, or it waits: for the client, or at the budget with its work kept."""
     thread = state.threads[event.payload["session_thread_id"]]
-    kept = event.payload["stop_reason"]["type"] == "budget_reached" and thread.needs_model
+    reason = event.payload["stop_reason"]["type"]
+    kept = reason == "budget_reached" and thread.needs_model
     return state.with_thread(
         evolve(
             thread.moved("idle", event.at),
@@ -368,6 +374,7 @@ def thread_idle(state: State, event: Event) -> State:
             retry_at=None,
             refusal=None,
             full=False,
+            failing=thread.failing if reason in circles.PAUSES else {},
         )
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agentstead.harness import circles
 from agentstead.harness.budget import NOTHING, Cost
 from agentstead.harness.evolve import evolve
 from agentstead.harness.growing import Growing
@@ -96,6 +97,8 @@ class Thread:
     """The conversation does not fit the model any more."""
     context_tokens: int = 0
     """Size of the conversation by the provider's last count."""
+    failing: circles.Failing = field(default_factory=dict)
+    """Calls that fail again and again."""
     usage: Mapping[str, int] | None = None
     cost: Cost = NOTHING
     active_seconds: float = 0.0
@@ -166,6 +169,7 @@ class Thread:
             interrupted=False,
             refusal=None,
             full=False,
+            failing={},
         )
 
     def with_call(self, call: Call, ordinal: int) -> "Thread":
@@ -189,18 +193,25 @@ class Thread:
         )
 
     def with_result(
-        self, call_id: str, blocks: tuple[Mapping[str, Any], ...], *, is_error: bool
+        self, call_id: str, blocks: tuple[Mapping[str, Any], ...], *, is_error: bool, warn_at: int
     ) -> "Thread":
-        """A call has its result. A second one for the same call changes nothing."""
+        """A call has its result. A second one for the same call changes nothing.
+
+        `warn_at`: so many equal failures are told to the model; 0: never.
+        """
         entry = self.find(call_id)
         if entry is None:
             return self
         rest = tuple(other for other in self.open if other is not entry)
+        failing = circles.after(self.failing, entry.call, blocks, is_error=is_error)
+        if warn_at and is_error and circles.times(failing, entry.call) == warn_at:
+            blocks = (*blocks, circles.note(warn_at))
         item = Item("result", blocks, entry.call.provider_id, is_error)
         return evolve(
             self,
             open=rest,
             transcript=self.transcript.plus(item),
+            failing=failing,
             needs_model=self.needs_model or (not rest and not self.interrupted),
         )
 

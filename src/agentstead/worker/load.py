@@ -43,6 +43,7 @@ def from_record(world: World, record: SessionRecord, skills: tuple[Skill, ...] =
         skills=skills,
         vaults=bool(record.vault_ids),
         session_seconds=session_seconds_for(record.environment, world.pace.session_seconds),
+        repeats_max=world.pace.repeats_max,
     )
     state = fold_all(state, record.events).with_inbox(record.inbox)
     files = resource.files_of(record.resources)

@@ -339,6 +339,8 @@ class Pace:
     """How long the judge of a call may take."""
     drain_seconds: float = 0.0
     """How long a worker that stops lets the steps that go on end, before it cuts them."""
+    repeats_max: int = 5
+    """So many equal failures of a call are told to the model; twice as many end the turn; 0: never."""
     session_seconds: float = 0.0
     """How long a session may run in all, where its environment does not say; 0: for ever."""
 
