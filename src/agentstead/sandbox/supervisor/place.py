@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agentstead.sandbox.supervisor.apart import spread
+
 SANDBOX_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 WRITABLE = {
     "workspace": "/workspace",
@@ -95,6 +97,8 @@ class Place:
     def make(self) -> None:
         """Make the folders, private to us; fine when they exist."""
         self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        if not self.path.exists():
+            spread(self.root)
         for folder in (self.path, self.journal):
             folder.mkdir(mode=0o700, exist_ok=True)
 
