@@ -85,7 +85,7 @@ BAD: dict[str, tuple[Send, int, str]] = {
     "a zip bomb": (skill({f"z{n}": bytes(11_000_000) for n in range(3)}), 413, "files: At most"),
     "a symlink": (skill({"link": b"/etc/passwd"}, 0o120777), 400, "files: "),
     "a path that leads out": (skill({"../x": b"x"}), 400, "files: "),
-    "600 MB": (upload(600), 413, "file: At most 524288000 bytes"),
+    "600 MB": (upload(600), 413, "file: At most "),
     "no https": (repository(url="http://github.com/a/b"), 400, URL),
     "ssh": (repository(url="git@github.com:a/b"), 400, URL),
     "another host": (repository(url="https://evil.example/a/b"), 400, URL),
