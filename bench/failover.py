@@ -1,7 +1,7 @@
 """How long sessions stand still when one of two workers is killed, and when it is frozen.
 
 A platform of its own (`agentstead.chaos`): two worker processes, a model upstream over HTTP, real
-sandboxes and an MCP server. From the fault to each session's next request to the model that is
+sandboxes and an MCP server; tool calls are short. From the fault to each session's next request to the model that is
 answered; what is left of a tool call that runs meanwhile is part of it.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvloop
 
-from agentstead.chaos import processes
+from agentstead.chaos import jobs, processes
 from agentstead.chaos.recovery import percentiles
 from agentstead.chaos.run import Chaos, Plan, prepared, workroom
 from agentstead.chaos.units import Unit
@@ -20,8 +20,10 @@ from agentstead.clock import SystemClock
 from bench.report import keep, line, title
 
 SESSIONS = 16
-KILLS = 12
-FREEZES = 4
+KILLS = 10
+FREEZES = 3
+CALL_SECONDS = (0.02, 0.1)
+"""Of a tool call: what is left of one that runs is no standstill."""
 FROZEN_SECONDS = 8.0
 """Longer than the lease, and than what is measured."""
 PATIENCE_SECONDS = 30.0
@@ -52,6 +54,7 @@ async def all_measured(chaos: Chaos) -> None:
 
 async def measure(folder: Path) -> tuple[list[float], list[float]]:
     """Seconds after kills, and after freezes."""
+    jobs.SECONDS = CALL_SECONDS
     plan = Plan(seed=1, seconds=0, sessions=SESSIONS, workers=2, servers=1)
     async with prepared(plan, folder, SystemClock()) as chaos:
         for _ in range(KILLS):

@@ -92,7 +92,7 @@ PLANTED: dict[str, tuple[str, Callable[[Evidence], Evidence]]] = {
     "a use is there twice": ("doubled", lambda one: twice(one, "tool_use")),
     "a result is there twice": ("doubled", lambda one: twice(one, "tool_result")),
     "an id is there twice": ("doubled", lambda one: twice(one, "status_idle", id="e0")),
-    "a failed call took effect": ("untrue", lambda one: changed(one, "tool_result", **FAILED)),
+    "a call that is said not to have run took effect": ("untrue", lambda one: changed(one, "tool_result", **FAILED)),
     "a result is another's": (
         "untrue", lambda one: changed(one, "tool_result", content=text("ran something")),
     ),
@@ -129,7 +129,17 @@ def test_an_unknown_outcome_may_be_either(times: int) -> None:
     assert (found.bad, found.unknown) == (0, 1)
 
 
-def test_a_call_that_is_said_to_have_failed_left_no_mark() -> None:
+@pytest.mark.parametrize("times", [0, 1])
+def test_a_call_that_was_cut_short_may_be_either(times: int) -> None:
+    cut = {
+        "content": text("every process in the sandbox ended while this call ran"),
+        "is_error": True,
+    }
+    found = examine([marked(changed(good(), "tool_result", **cut), times)])
+    assert (found.bad, found.refused) == (0, 1)
+
+
+def test_a_call_that_is_said_not_to_have_run_left_no_mark() -> None:
     found = examine([marked(changed(good(), "tool_result", **FAILED), 0)])
     assert (found.bad, found.refused) == (0, 1)
 

@@ -15,6 +15,8 @@ from agentstead.chaos.jobs import NOTE, Call, Job
 Event = Mapping[str, Any]
 UNKNOWN = ("The outcome of this call is not known", "Outcome unknown")
 """How a result begins when it cannot be known whether the call took effect."""
+NOT_RUN = ("not run", "could not be started", "was not called", "nothing was called")
+"""What a result says when the call had no effect at all; one that was cut short, or failed, may have had some."""
 USES = ("agent.tool_use", "agent.mcp_tool_use")
 RESULTS = {"agent.tool_result": "tool_use_id", "agent.mcp_tool_result": "mcp_tool_use_id"}
 BAD = ("lost", "doubled", "stuck", "invalid", "untrue")
@@ -147,9 +149,9 @@ class Examination:
         elif result.get("is_error"):
             self.found.refused += 1
             self.found.refusals[text[:120]] += 1
-            if marks:
+            if marks and any(words in text for words in NOT_RUN):
                 self.found.untrue.append(
-                    f"{call.token}: it took effect, and is said to have failed: {text}"
+                    f"{call.token}: it took effect, and is said not to have run: {text}"
                 )
         elif call.answer not in text:
             self.found.untrue.append(f"{call.token}: its result is {text!r}")

@@ -14,6 +14,8 @@ class Recovery:
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = defaultdict(list)
         """Kind of fault → the times."""
+        self.last: dict[str, float] = {}
+        """Session → when its latest request that was answered had come."""
         self.slowest: list[tuple[float, str, str]] = []
         """Seconds, kind and session of those that took longest."""
         self.overtaken = 0
@@ -29,6 +31,7 @@ class Recovery:
 
     def stepped(self, name: str, came: float) -> None:
         """A session's request to the model, which came at this time, was answered in full."""
+        self.last[name] = max(came, self.last.get(name, came))
         kind, at = self.waiting.get(name, ("", came + 1))
         if came >= at:
             self.seconds[kind].append(came - at)

@@ -37,8 +37,6 @@ PAUSE_SECONDS = (0.5, 4.5)
 CALM_SHARE = 0.5
 """Of all faults, those after which the next one waits for the sessions to go on; the others may come on top."""
 CALM_SECONDS = 20.0
-MODEL_REST_SECONDS = 40.0
-"""Between two faults of the model's upstream: each may take most of a request's attempts."""
 MODEL_TIMEOUT_SECONDS = 4
 LOOK_SECONDS = 0.3
 
@@ -99,12 +97,13 @@ class Chaos:
         rng, clock = random.Random(self.plan.seed), self.clock  # noqa: S311  a choice, not a secret
         drawn = 0
         until = clock.monotonic() + self.plan.seconds
-        model_until = 0.0
+        model_ended = 0.0
         weights = [KINDS[kind].weight for kind in kinds]
         await clock.sleep(min(1.0, self.plan.seconds / 4))
         while clock.monotonic() < until:
             kind = rng.choices(kinds, weights)[0]
-            if kind.startswith("model-") and clock.monotonic() < model_until:
+            if kind.startswith("model-") and not self.rested(model_ended):
+                await clock.sleep(LOOK_SECONDS)
                 continue
             began = clock.monotonic()
             drawn += 1
@@ -115,11 +114,16 @@ class Chaos:
                 report.kills += KINDS[kind].kills
                 ended = clock.monotonic()
                 if kind.startswith("model-"):
-                    model_until = ended + MODEL_REST_SECONDS
+                    model_ended = ended
                 tell(f"{kind} ({ended - began:.1f} s), {len(self.driver.busy())} sessions at work")
             if rng.random() < CALM_SHARE:
                 await self.recovered()
             await self.ground.wait(*PAUSE_SECONDS)
+
+    def rested(self, model_ended: float) -> bool:
+        """Whether every session has got an answer since: the promise is to outlast one outage, not several."""
+        last = self.ground.recovery.last
+        return all(last.get(name, 0.0) > model_ended for name in self.driver.accounts)
 
     async def recovered(self) -> None:
         """Until no session stands still any more, or for as long as one may."""
