@@ -207,7 +207,8 @@ CREATE TABLE public.schema_migrations (
     number integer NOT NULL,
     name text NOT NULL,
     checksum text NOT NULL,
-    applied_at timestamp with time zone DEFAULT now() NOT NULL
+    applied_at timestamp with time zone DEFAULT now() NOT NULL,
+    compatible boolean DEFAULT false NOT NULL
 );
 
 CREATE TABLE public.session_repositories (

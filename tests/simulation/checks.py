@@ -514,6 +514,8 @@ def goes_on(event, thread_id: str) -> bool:
     """Whether this thread's work goes on with this event, or is given up."""
     if event.type == "user.interrupt":
         return event.payload.get("session_thread_id") in (None, thread_id)
+    if event.type == "session.thread_status_idle" and event.thread_id == thread_id:
+        return event.payload["stop_reason"]["type"] == "retries_exhausted"
     return event.type == "span.model_request_start" and event.thread_id == thread_id
 
 

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from agentstead.errors import Misconfigured
-from agentstead.store.migrate import MIGRATIONS, found, migrate
+from agentstead.store.migrate import COMPATIBLE, MIGRATIONS, found, migrate, outdated
 from agentstead.store.pool import Database
 from tests.support.postgres import Server
 
@@ -38,6 +38,28 @@ async def test_of_two_runners_one_applies(empty: Database) -> None:
     await second.close()
     names = [migration.name for migration in found(MIGRATIONS)]
     assert sorted(applied) == [[], names]
+
+
+async def test_what_is_compatible_is_no_reason_to_refuse(empty: Database, tmp_path: Path) -> None:
+    """A worker of the release before starts, and goes on, beside the new one that has migrated."""
+    (tmp_path / "0001_a.sql").write_text("create table a (x int);")
+    await migrate(empty, tmp_path)
+    newer = tmp_path / "newer"
+    newer.mkdir()
+    for name, text in (
+        ("0001_a.sql", "create table a (x int);"),
+        ("0002_b.sql", f"{COMPATIBLE}\nalter table a add y int;"),
+    ):
+        (newer / name).write_text(text)
+    assert await migrate(empty, newer) == ["0002_b.sql"]
+    assert await migrate(empty, tmp_path) == []
+    assert await outdated(empty, tmp_path) is None
+    (newer / "0003_c.sql").write_text("alter table a drop x;")
+    assert await migrate(empty, newer) == ["0003_c.sql"]
+    assert await outdated(empty, tmp_path) == "0003_c.sql"
+    assert await outdated(empty, newer) is None
+    with pytest.raises(Misconfigured, match=r"newer than this build: it has 0003_c\.sql"):
+        await migrate(empty, tmp_path)
 
 
 async def test_an_edited_file_is_refused(empty: Database, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from agentstead.app.database import served_database
 from agentstead.app.door import open_door
 from agentstead.app.presence import KEY_FILE, announce_presence, withdraw_presence
 from agentstead.app.rooms import open_rooms
+from agentstead.app.schema import schema_watched
 from agentstead.app.stop import asked_to_stop, first_of
 from agentstead.app.tidy import tidying
 from agentstead.app.workers import workers_at_work
@@ -64,6 +65,7 @@ async def serving(settings: Settings) -> AsyncIterator[Served]:
         new_key = await bootstrap_key(settings, database)
         url = url_of(settings, port)
         tidy = await stack.enter_async_context(tidying(rooms))
+        schema = await stack.enter_async_context(schema_watched(database, clock))
         leaving = asyncio.Event()
         door = await stack.enter_async_context(open_door(rooms, listener, leaving))
         owners = tuple(rooms.new_owner() for _ in range(settings.workers))
@@ -72,7 +74,7 @@ async def serving(settings: Settings) -> AsyncIterator[Served]:
         stack.callback(withdraw_presence, settings.data_dir)
         stack.callback(leaving.set)  # first of all, while the door is open and workers finish steps
         log.info("ready", url=url, workers=settings.workers)
-        yield Served(url, new_key, settings.data_dir / KEY_FILE, (door, tidy, *workers))
+        yield Served(url, new_key, settings.data_dir / KEY_FILE, (door, tidy, schema, *workers))
 
 
 def url_of(settings: Settings, port: int) -> str:

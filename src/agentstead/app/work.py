@@ -5,6 +5,7 @@ from collections.abc import Callable
 from agentstead.app import checks
 from agentstead.app.database import attached_database
 from agentstead.app.rooms import open_rooms
+from agentstead.app.schema import schema_watched
 from agentstead.app.stop import asked_to_stop, first_of
 from agentstead.app.tidy import tidying
 from agentstead.app.workers import workers_at_work
@@ -34,10 +35,14 @@ async def work(settings: Settings, ready: Callable[[str], None]) -> None:
             ):
                 await migrate(database)
                 owner = rooms.new_owner()
-                async with tidying(rooms) as tidy, workers_at_work(rooms, (owner,)) as tasks:
+                async with (
+                    tidying(rooms) as tidy,
+                    schema_watched(database, clock) as schema,
+                    workers_at_work(rooms, (owner,)) as tasks,
+                ):
                     ready(owner)
                     log.info("ready", worker=owner)
-                    await first_of(stop, [tidy, *tasks])
+                    await first_of(stop, [tidy, schema, *tasks])
                     log.info("stopping", worker=owner)
     log.info("stopped")
 

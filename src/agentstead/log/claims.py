@@ -3,7 +3,8 @@
 Promises: a workspace whose sessions wait by the thousand delays no other one: each free place goes
 to the workspace that has the fewest sessions running for its weight; no workspace runs more at once
 than its `running_max`; within a workspace a point of priority is worth a minute of waiting, so that
-nothing waits for ever behind what is more urgent. A claim reads as many rows as run, and a few of
+nothing waits for ever behind what is more urgent; a build that is too old for its database claims
+nothing. A claim reads as many rows as run, and a few of
 each workspace that waits, however many wait.
 """
 
@@ -108,7 +109,8 @@ CHOSEN = f"""
             as share(workspace_id, running_max, weight) using (workspace_id)
     ), chosen as materialized (
         select id, place / weight as turn, rank from placed
-        where running_max = 0 or place <= running_max
+        where (running_max = 0 or place <= running_max)
+          and not exists (select from schema_migrations where number > %(schema)s and not compatible)
         order by turn, rank limit %(candidates)s
     )
 """  # noqa: S608 - made of ours

@@ -20,6 +20,7 @@ from agentstead.clock import Clock
 from agentstead.errors import StoreFault
 from agentstead.log.claims import CLAIM, CLAIM_LOCK, PATIENCE, PATIENT, Shares
 from agentstead.log.log import Lease
+from agentstead.store.migrate import MIGRATIONS, found
 from agentstead.store.pool import IDLE_SECONDS, Connection, Database, faults
 
 LOCK_SPACE = 0x6A57EAD
@@ -79,6 +80,8 @@ class Leases:
         self.database = database
         self.lease_seconds = lease_seconds
         self.shares = shares or Shares()
+        self.schema = found(MIGRATIONS)[-1].number
+        """What this build knows of the database."""
 
     async def claim(self, owner: str, limit: int) -> list[Lease]:
         """Claim up to `limit` due sessions."""
@@ -87,6 +90,7 @@ class Leases:
             "most": limit,
             "candidates": limit * 4,
             "seconds": self.lease_seconds,
+            "schema": self.schema,
             **self.shares.columns(),
         }
         if self.shares.bounded:

@@ -2,7 +2,8 @@
 
 Numbered plain SQL files, applied in order under an advisory lock, one transaction each. Promises:
 of two runners at once one applies; a file changed after it was applied is refused, and so is a
-database that is newer than this build. A `*.notx.sql` file runs outside a transaction, one
+database that is newer than this build, unless all that is new in it is marked compatible: builds
+from before can go on with it. A `*.notx.sql` file runs outside a transaction, one
 statement per `;` at a line's end (for `create index concurrently`). Forward only.
 """
 
@@ -17,6 +18,9 @@ from agentstead.store.pool import Database, Transaction
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK = 7_023_041
 """Advisory lock of everybody who migrates."""
+
+COMPATIBLE = "-- agentstead: compatible"
+"""First line of a file after which the builds of the file before it still work."""
 
 NAME = re.compile(r"(\d{4})_[a-z0-9_]+(\.notx)?\.sql")
 
@@ -33,6 +37,11 @@ class Migration:
     def checksum(self) -> str:
         """What is remembered of its text."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
+
+    @property
+    def compatible(self) -> bool:
+        """Builds from before it can go on."""
+        return self.sql.startswith(COMPATIBLE + "\n")
 
     @property
     def alone(self) -> bool:
@@ -77,10 +86,16 @@ async def pending(session: Transaction, migrations: list[Migration]) -> list[Mig
         "create table if not exists schema_migrations (number integer primary key,"
         " name text not null, checksum text not null, applied_at timestamptz not null default now())"
     )
-    rows = await session.fetch("select number, name, checksum from schema_migrations")
+    await session.execute(
+        "alter table schema_migrations add column if not exists compatible boolean"
+        " not null default false"
+    )
+    rows = await session.fetch("select number, name, checksum, compatible from schema_migrations")
     known = {migration.number: migration for migration in migrations}
     for row in rows:
         migration = known.get(row["number"])
+        if migration is None and row["compatible"]:
+            continue
         if migration is None:
             raise Misconfigured(
                 f"The database is newer than this build: it has {row['name']}. "
@@ -111,6 +126,18 @@ async def apply(session: Transaction, migration: Migration) -> None:
 async def remember(session: Transaction, migration: Migration) -> None:
     """Note that it has been applied."""
     await session.execute(
-        "insert into schema_migrations (number, name, checksum) values (%s, %s, %s)",
-        (migration.number, migration.name, migration.checksum),
+        "insert into schema_migrations (number, name, checksum, compatible)"
+        " values (%s, %s, %s, %s)",
+        (migration.number, migration.name, migration.checksum, migration.compatible),
     )
+
+
+async def outdated(database: Database, folder: Path = MIGRATIONS) -> str | None:
+    """The first file that a newer build has applied and with which this build cannot go on."""
+    known = [migration.number for migration in found(folder)]
+    row = await database.fetch_one(
+        "select name from schema_migrations where number <> all(%s) and not compatible"
+        " order by number limit 1",
+        (known,),
+    )
+    return None if row is None else str(row["name"])
