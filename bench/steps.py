@@ -127,16 +127,21 @@ async def database() -> AsyncIterator[Database]:
     postgres = EmbeddedPostgres(folder / "data")
     opened = await Database.open(await postgres.start())
     try:
-        await migrate(opened)
-        await opened.execute(
-            "insert into workspaces (id, name) values (%s, 'bench') on conflict do nothing",
-            (WORKSPACE,),
-        )
-        yield opened
+        yield await begun(opened)
     finally:
         await opened.close()
         await postgres.stop()
         rmtree(folder, ignore_errors=True)
+
+
+async def begun(db: Database) -> Database:
+    """A database with its tables and the bench's workspace."""
+    await migrate(db)
+    await db.execute(
+        "insert into workspaces (id, name) values (%s, 'bench') on conflict do nothing",
+        (WORKSPACE,),
+    )
+    return db
 
 
 class Bench:
@@ -176,9 +181,11 @@ class Bench:
             clock=self.clock, ids=self.ids, limits=limits_of(Settings()), pace=pace_of(Settings()),
         )  # fmt: skip
 
-    async def through_worker(self, catalogue: Catalogue, model: str) -> float:
+    async def through_worker(
+        self, catalogue: Catalogue, model: str, sessions: int = SESSIONS
+    ) -> float:
         """Seconds until a worker has driven all sessions to idle."""
-        made = await self.begin(model)
+        made = await self.begin(model, sessions)
         recorder = Recorder(self.log)
         worker = Worker(self.world(catalogue, recorder), "bench")
         began = time.perf_counter()
@@ -262,10 +269,12 @@ def renewed(event: Event, new_id: str, thread_id: str, at: float) -> Event:
     )
 
 
-def scripted() -> Scripted:
-    """The scripted provider: STEPS calls, then a text."""
+def scripted(steps: int = STEPS, delay_seconds: float = 0.0) -> Scripted:
+    """The scripted provider: so many calls, then a text; each answer after the delay."""
     call = {"tools": [{"name": TOOL, "input": {"command": "true"}}]}
-    return Scripted(scenario({"scripts": [{"turns": [call] * STEPS + [{"text": "done"}]}]}))
+    turns = [call] * steps + [{"text": "done"}]
+    delays = {"first_seconds": delay_seconds}
+    return Scripted(scenario({"delays": delays, "scripts": [{"turns": turns}]}))
 
 
 def room(file: str) -> str:
