@@ -33,13 +33,16 @@ STOP = "stop"
 CONNECTOR = "conn"
 
 
+PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)
+
+
 def base62(number: int, width: int) -> str:
     """`number` in base 62, left-padded to `width` characters."""
-    digits = []
-    for _ in range(width):
-        number, rest = divmod(number, 62)
-        digits.append(ALPHABET[rest])
-    return "".join(reversed(digits))
+    pairs = []
+    for _ in range((width + 1) // 2):  # two digits at a time: this runs five times in a step
+        number, rest = divmod(number, 62 * 62)
+        pairs.append(PAIRS[rest])
+    return "".join(reversed(pairs))[-width:]
 
 
 class Ids(Protocol):

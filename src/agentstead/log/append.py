@@ -63,8 +63,8 @@ INSERT = b"""
                         arrived, payload, private)
     select session_id, seq, id, workspace_id, thread_id, type, primary_view, to_timestamp(at), fence,
            arrived, payload::json, private::json
-    from unnest(%b::text[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bool[],
-                %b::float8[], %b::bigint[], %b::bigint[], %b::text[], %b::text[])
+    from unnest(%t::text[], %t::bigint[], %t::text[], %t::text[], %t::text[], %t::text[], %t::bool[],
+                %t::float8[], %t::bigint[], %t::bigint[], %t::text[], %t::text[])
       as r(session_id, seq, id, workspace_id, thread_id, type, primary_view, at, fence, arrived,
            payload, private)
 """
@@ -90,9 +90,9 @@ DERIVE = b"""
         batch_seen = case when r.views is null or s.batch_first is null then s.batch_seen
             else array(select unnest(s.batch_seen) union
                        select json_array_elements_text(r.views::json)) end
-    from unnest(%b::text[], %b::bigint[], %b::float8[], %b::float8[], %b::text[], %b::text[],
-                %b::text[], %b::text[], %b::text[], %b::float8[], %b::bool[], %b::float8[],
-                %b::bigint[], %b::text[], %b::text[])
+    from unnest(%t::text[], %t::bigint[], %t::float8[], %t::float8[], %t::text[], %t::text[],
+                %t::text[], %t::text[], %t::text[], %t::float8[], %t::bool[], %t::float8[],
+                %t::bigint[], %t::text[], %t::text[])
       as r(id, head_seq, last_at, at, status, stop_reason, asks, usage, stats, active_since, parked,
            wake_in, ended_seq, views, list_cost)
     where s.id = r.id
@@ -102,8 +102,8 @@ THREADS = b"""
                          created_at, updated_at)
     select id, session_id, workspace_id, parent_thread_id, status, usage::json, stats::json,
            to_timestamp(at), to_timestamp(at)
-    from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[],
-                %b::float8[])
+    from unnest(%t::text[], %t::text[], %t::text[], %t::text[], %t::text[], %t::text[], %t::text[],
+                %t::float8[])
       as r(id, session_id, workspace_id, parent_thread_id, status, usage, stats, at)
     on conflict (id) do update set status = excluded.status, usage = excluded.usage,
         stats = excluded.stats, updated_at = excluded.updated_at
@@ -113,8 +113,8 @@ DECISIONS = b"""
                        detail)
     select id, workspace_id, to_timestamp(at), actor, 'tool.judge', 'event', target, decision, rule,
            detail::json
-    from unnest(%b::text[], %b::text[], %b::float8[], %b::text[], %b::text[], %b::text[], %b::text[],
-                %b::text[])
+    from unnest(%t::text[], %t::text[], %t::float8[], %t::text[], %t::text[], %t::text[], %t::text[],
+                %t::text[])
       as r(id, workspace_id, at, actor, target, decision, rule, detail)
 """
 

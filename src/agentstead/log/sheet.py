@@ -231,9 +231,23 @@ def decision_record(ids: Ids, sheet: Sheet, event: Event) -> tuple[Any, ...]:
     )
 
 
-def arrays(records: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    """Rows to columns."""
-    return [list(column) for column in zip(*records, strict=True)]
+def arrays(records: Sequence[tuple[Any, ...]]) -> list[str]:
+    """Rows to columns, each as the text of an array: the driver takes three times as long for it."""
+    return [
+        "{" + ",".join([element(value) for value in column]) + "}"
+        for column in zip(*records, strict=True)
+    ]
+
+
+def element(value: str | float | None) -> str:
+    """A value within the text of an array."""
+    if value is None:
+        return "NULL"
+    if not isinstance(value, str):
+        return str(value)
+    if "\\" in value or '"' in value:
+        value = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{value}"'
 
 
 class Threads:

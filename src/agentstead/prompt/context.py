@@ -236,6 +236,8 @@ def names_files(blocks: Sequence[Mapping[str, Any]]) -> bool:
 def names_file(block: Mapping[str, Any]) -> bool:
     """Whether a block's content is an uploaded file's."""
     source = block.get("source")
+    if source is None:
+        return False
     return isinstance(source, Mapping) and source.get("type") == "file"
 
 

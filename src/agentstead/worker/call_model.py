@@ -7,7 +7,7 @@ append with the end of the request. A failure is written down too: the planner d
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agentstead import ids as prefixes
@@ -31,6 +31,7 @@ from agentstead.providers.provider import (
     TextDelta,
     TextStart,
     ThinkingStart,
+    Usage,
 )
 from agentstead.telemetry import logs
 from agentstead.wire.budget import reached
@@ -339,7 +340,7 @@ class Answer:
 
     def ended(self, done: Done, layout: Sequence[Mapping[str, Any]]) -> Draft:
         """The end of a request that went well."""
-        usage = asdict(done.usage)
+        usage = {name: getattr(done.usage, name) for name in Usage.__slots__}
         fields = {
             "model_request_start_id": self.request_id,
             "is_error": False,

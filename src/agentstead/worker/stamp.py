@@ -24,16 +24,17 @@ class Stamp:
     def drafts(self, drafts: Sequence[Draft], state: State) -> list[Event]:
         """Events to be, in order."""
         at = self.now(state)
-        return [self.draft(draft, at) for draft in drafts]
+        shown = rfc3339(at)
+        return [self.draft(draft, at, shown) for draft in drafts]
 
-    def draft(self, draft: Draft, at: float) -> Event:
-        """One event to be."""
+    def draft(self, draft: Draft, at: float, shown: str) -> Event:
+        """One event to be; `shown` is its time as on the wire."""
         event_id = draft.id or self.ids.new(prefixes.EVENT)
         payload = {
             "type": draft.type,
             "id": event_id,
             **draft.fields,
-            "processed_at": rfc3339(at),
+            "processed_at": shown,
         }
         return Event(
             id=event_id,
