@@ -73,20 +73,43 @@ def build(
     `servers`: the definitions of tools of MCP servers. `mounted`: the files that the model finds from
     its first message on. `network`: what the sandbox reaches of it, in words.
     """
-    written = (scribe or Scribe()).messages(thread.transcript)
-    tools = [*offered_tools(thread.agent["tools"], builtins), *servers] or stand_ins(written)
-    if tools:
-        tools[-1] = {**tools[-1], "cache_control": CACHE}
-    with_hands = any(builtin_policy(thread.agent["tools"], name) for name in builtins)
-    place = environment or {}
+    scribe = scribe or Scribe()
+    written = scribe.messages(thread.transcript)
+    given = (
+        thread.agent, builtins, environment or {}, tuple(servers), tuple(mounted), tuple(skilled),
+        network, tuple(checked_out),
+    )  # fmt: skip
+    if scribe.given != given:
+        scribe.given, scribe.prefix = given, prefix(*given)
+    notes, tools = scribe.prefix
+    return Prompt(notes, written, tools or with_mark(stand_ins(written)))
+
+
+def prefix(
+    agent: Mapping[str, Any],
+    builtins: Mapping[str, ToolText],
+    place: Mapping[str, Any],
+    servers: Sequence[Mapping[str, Any]],
+    mounted: Sequence[str],
+    skilled: Sequence[Skill],
+    network: str,
+    checked_out: Sequence[str],
+) -> tuple[tuple[Mapping[str, Any], ...], tuple[Mapping[str, Any], ...]]:
+    """The system prompt and the tools: what stays the same from request to request."""
+    tools = [*offered_tools(agent["tools"], builtins), *servers]
+    with_hands = any(builtin_policy(agent["tools"], name) for name in builtins)
     hints = [
         *place_notes(place, network),
         *mounts.at_start(mounted),
         *checked_out,
         *mounts.skills(skilled, place),
     ]
-    notes = hints if with_hands else []
-    return Prompt(system(thread.agent, notes), written, tuple(tools))
+    return system(agent, hints if with_hands else []), with_mark(tools)
+
+
+def with_mark(tools: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """The tools with a prompt-cache mark on the last one."""
+    return (*tools[:-1], {**tools[-1], "cache_control": CACHE}) if tools else ()
 
 
 def place_notes(environment: Mapping[str, Any], network: str) -> list[str]:
@@ -178,6 +201,9 @@ class Scribe:
 
     def __init__(self) -> None:
         self.begin()
+        self.given: tuple[Any, ...] = ()
+        self.prefix: tuple[tuple[Mapping[str, Any], ...], tuple[Mapping[str, Any], ...]] = ((), ())
+        """What was made of `given`: the system prompt and the tools."""
 
     def begin(self) -> None:
         """Know nothing yet."""

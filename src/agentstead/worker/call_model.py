@@ -79,7 +79,8 @@ async def answered(answer: "Answer", scribe: Scribe | None) -> list[Draft]:
         request = model_request(answer, model, scribe)
         check_fits(thread, request, model)
         messages = await with_content(world.files, answer.state.session_id, request.messages)
-        request = replace(request, messages=messages)
+        if messages is not request.messages:
+            request = replace(request, messages=messages)
         async for part in model.provider.stream(request):
             answer.receive(part)
     except ProviderFault as fault:

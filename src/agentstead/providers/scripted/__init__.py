@@ -198,8 +198,7 @@ def estimated(
 ) -> Usage:
     """Tokens guessed from characters; with cache marks, all but the newest message is cached."""
     newest = size(request.messages[-1]["content"]) if request.messages else 0
-    before = sum(size(each) for each in (*request.system, *request.tools))
-    before += read.characters - newest
+    before = size(request.system) + size(request.tools) + read.characters - newest
     marked = any("cache_control" in block for block in (*request.system, *request.tools))
     answer = size(content)
     return Usage(

@@ -56,7 +56,8 @@ def find(scenario: Scenario, request: ModelRequest, read: Reading | None = None)
         groups = holds(script.when, seen)
         if groups is None:
             continue
-        seen = replace(seen, groups=groups)
+        if groups:
+            seen = replace(seen, groups=groups)
         return walk(script, index, seen, request.messages, read)
     return Place(None, None, seen)
 
@@ -95,7 +96,7 @@ def after(script: Script, seen: Seen, since: Sequence[Message]) -> int:
 
 def with_results(seen: Seen, results: tuple[Result, ...]) -> Seen:
     """The same, after these results."""
-    return replace(seen, results=results)
+    return replace(seen, results=results) if results != seen.results else seen
 
 
 def due(script: Script, position: int, seen: Seen) -> int:
