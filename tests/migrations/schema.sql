@@ -577,6 +577,8 @@ CREATE INDEX sessions_held ON public.sessions USING btree (workspace_id) WHERE (
 
 CREATE INDEX sessions_page ON public.sessions USING btree (workspace_id, created_at, id);
 
+CREATE INDEX sessions_status ON public.sessions USING btree (status) WHERE (archived_at IS NULL);
+
 CREATE INDEX sessions_stopped ON public.sessions USING btree (stopped_by) WHERE (stopped_by IS NOT NULL);
 
 CREATE INDEX sessions_waiting ON public.sessions USING btree (workspace_id, (((EXTRACT(epoch FROM (wake_at - '2000-01-01 00:00:00+00'::timestamp with time zone)))::double precision - ((60 * priority))::double precision))) WHERE ((wake_at IS NOT NULL) AND (lease_owner IS NULL));
