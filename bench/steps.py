@@ -197,15 +197,17 @@ class Bench:
         self.recorded = recorder.appends
         return spent
 
-    async def until_idle(self, made: Sequence[str], task: "asyncio.Task[None]") -> None:
-        """Look every few milliseconds whether all are done."""
+    async def until_idle(
+        self, made: Sequence[str], task: "asyncio.Future[None]", every: float = 0.02
+    ) -> None:
+        """Look every so many seconds whether all are done."""
         sql = "select count(*) as busy from sessions where id = any(%s) and status <> 'idle'"
         while True:
             row = await self.db.fetch_one(sql, (list(made),))
             assert not task.done(), task.result()
             if row is not None and row["busy"] == 0:
                 return
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(every)
 
     async def straight(self, provider: Provider, model: str) -> float:
         """Seconds of the same loop straight to PostgreSQL; its rows must be the worker's."""
