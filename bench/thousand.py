@@ -97,16 +97,18 @@ async def driven(bench: Bench, made: Sequence[str], url: str, workers: int) -> f
     """Have the sessions driven to their end; seconds of processor time of the workers."""
     each = -(-len(made) // workers)
     command = [sys.executable, "-m", "bench.thousand", "--work", url, "--sessions", str(each)]
-    processes = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(workers)
-    ]
+    processes = [begun_worker(command) for _ in range(workers)]
     try:
         never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         await bench.until_idle(made, never, every=0.5)
     finally:
         said = [process.communicate(timeout=60)[0] for process in processes]
     return sum(float(lines.split()[-1]) for lines in said)
+
+
+def begun_worker(command: Sequence[str]) -> "subprocess.Popen[str]":
+    """A worker that ends when its input does."""
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def show(row: dict[str, float], sessions: int, used: float, spent: float) -> None:
