@@ -31,7 +31,7 @@ Networks = Annotated[list[str], AfterValidator(_networks)]
 
 LIMITS = (
     "memory_bytes", "processes_max", "cpus", "disk_bytes", "open_files_max", "call_seconds",
-    "output_bytes", "session_seconds",
+    "output_bytes", "session_seconds", "turn_seconds",
 )  # fmt: skip
 """What a sandbox is limited in."""
 
@@ -237,6 +237,8 @@ class Settings(BaseSettings):
     """Refuse to start sandboxes where control groups cannot bound them, instead of watching them."""
     session_seconds: float = Field(0.0, ge=0)
     """How long a session may run in all, waiting for answers not counted; 0: for ever."""
+    turn_seconds: float = Field(0.0, ge=0)
+    """How long one turn may run, waiting for answers not counted; 0: for ever."""
     sandbox_limits_max: LimitsMax = {}
     """The most that an environment may set itself, by the names of its `agentstead.limits` (JSON), e.g.
     `{"memory_bytes": 4294967296, "cpus": 2}`."""

@@ -49,6 +49,7 @@ class Talk:
         price: Price | None = None,
         session_seconds: float | None = None,
         repeats_max: int = 0,
+        turn_seconds: float | None = None,
     ) -> None:
         self.clock = ManualClock(1_900_000_000.0)
         self.ids = Numbered()
@@ -65,6 +66,7 @@ class Talk:
             session_seconds=session_seconds,
             repeats_max=repeats_max,
         )
+        self.beginning = replace(self.beginning, turn_seconds=turn_seconds)
         self.price = price
         self.rulings = {}
         """What a judge says of calls, by the provider's call id."""

@@ -441,6 +441,39 @@ async def test_a_session_out_of_time_drops_its_request_and_takes_no_more_work():
     assert talk.types().count("span.model_request_start") == 1
 
 
+async def test_a_turn_out_of_time_ends_and_the_next_one_has_its_own():
+    talk = Talk(turn_seconds=10.0)
+    talk.message("begin")
+    talk.answer(use("bash", n=1))
+    await talk.clock.advance(10.0)
+    talk.message("meanwhile")
+    assert talk.work(CancelTools).calls
+    talk.cancelled()
+    assert "turn_seconds" in talk.events[-8].payload["error"]["message"]
+    assert talk.types().count("error") == 1
+    assert talk.state.before_turn == 10.0
+    (step, _) = talk.settle()
+    assert isinstance(step, CallModel)
+    await talk.clock.advance(9.0)
+    assert talk.answer("Done.") == (Wait("idle"),)
+    assert talk.state.stop_reason == {"type": "end_turn"}
+    assert talk.folded() == talk.state
+
+
+async def test_a_turn_goes_on_after_its_client_has_answered():
+    talk = Talk(turn_seconds=10.0)
+    talk.message("begin")
+    talk.settle()
+    await talk.clock.advance(6.0)
+    talk.answer(use("write", n=1))
+    await talk.clock.advance(1000.0)
+    (call,) = talk.uses()
+    talk.confirm(call)
+    talk.settle()
+    await talk.clock.advance(6.0)
+    assert talk.work(CancelTools).calls
+
+
 async def test_time_in_which_the_client_is_awaited_does_not_count():
     talk = timed()
     talk.message("begin")

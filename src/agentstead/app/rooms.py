@@ -276,4 +276,5 @@ def pace_of(settings: Settings) -> Pace:
         repeats_max=settings.repeats_max,
         session_seconds=settings.session_seconds
         or settings.sandbox_limits_max.get("session_seconds", 0.0),
+        turn_seconds=settings.turn_seconds or settings.sandbox_limits_max.get("turn_seconds", 0.0),
     )

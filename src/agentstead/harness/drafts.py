@@ -9,7 +9,7 @@ from agentstead.harness.steps import Call
 from agentstead.harness.thread import OpenCall, RequestFault, Thread
 from agentstead.wire.events.stored import Draft
 
-OUT_OF_TIME = "The call was ended: the session has run as long as it may."
+OUT_OF_TIME = "The call was ended: the session, or its turn, has run as long as it may."
 INTERRUPTED = "Tool execution was interrupted before completion. Please retry."
 END_TURN: Mapping[str, Any] = {"type": "end_turn"}
 BUDGET_REACHED: Mapping[str, Any] = {"type": "budget_reached"}

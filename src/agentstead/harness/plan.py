@@ -152,7 +152,7 @@ def held(state: State, thread: Thread, now: float) -> Step | None:
 
 
 def time_over(state: State, thread: Thread, now: float) -> Step | None:
-    """The session has run as long as it may: running calls are ended, and the turn is over.
+    """The session, or the turn, has run as long as it may: running calls are ended, the turn is over.
 
     Questions to the client stay open; what they lead to ends as soon as they are answered.
     """
@@ -166,13 +166,14 @@ def time_over(state: State, thread: Thread, now: float) -> Step | None:
         return None
     if thread.request_id:
         return Record(drafts=(drafts.request_aborted(thread, state),))
-    if mail := messages_for(state, thread):  # queued input goes down with the turn
+    name, seconds = min(clocks(state, now), key=lambda clock: clock[2])[:2]
+    if name == "session" and (mail := messages_for(state, thread)):  # goes down with the turn
         return Record(take=tuple(entry.id for entry in mail))
     if not thread.busy:
         return None
     message = (
-        f"Stopped: the session has run for {state.session_seconds:g} seconds, which is as long as its "
-        "environment lets it (agentstead.limits.session_seconds)."
+        f"Stopped: the {name} has run for {seconds:g} seconds, which is as long as its environment "
+        f"lets it (agentstead.limits.{name}_seconds)."
     )
     return Record(
         drafts=(
@@ -347,8 +348,18 @@ def begin_request(state: State, thread: Thread) -> Record:
 
 
 def seconds_left(state: State, now: float) -> float | None:
-    """How long the session may still run; None: for ever."""
-    return None if state.session_seconds is None else state.session_seconds - state.active_at(now)
+    """How long the session, or its turn, may still run; None: for ever."""
+    return min((left for _, _, left in clocks(state, now)), default=None)
+
+
+def clocks(state: State, now: float) -> list[tuple[str, float, float]]:
+    """What runs out: its name, how long it may run, and how long still."""
+    ran = state.active_at(now)
+    known = (
+        ("session", state.session_seconds, 0.0),
+        ("turn", state.turn_seconds, state.before_turn),
+    )
+    return [(name, most, most + start - ran) for name, most, start in known if most is not None]
 
 
 def messages_for(state: State, thread: Thread) -> tuple[Pending, ...]:

@@ -68,6 +68,8 @@ class State:
     active_seconds: float = 0.0
     active_since: float | None = None
     session_seconds: float | None = None  # it may run in all; None: for ever
+    turn_seconds: float | None = None  # a turn may run; None: for ever
+    before_turn: float = 0.0  # seconds that earlier turns ran
     repeats_max: int = 0  # equal failures in a row until the model is told; 0: no end
     stopped: bool = False
     """The operator wants nothing to begin."""
@@ -100,10 +102,7 @@ class State:
 
     def owner_of(self, call_id: str) -> Thread | None:
         """The thread that has this call open."""
-        for thread in self.threads.values():
-            if thread.find(call_id):
-                return thread
-        return None
+        return next((each for each in self.threads.values() if each.find(call_id)), None)
 
 
 def initial(
@@ -398,11 +397,14 @@ def stopped(status: str) -> Callable[[State, Event], State]:
     """The session leaves `running`."""
 
     def handler(state: State, event: Event) -> State:
+        reason, ran = event.payload.get("stop_reason"), state.active_at(event.at)
+        goes_on = status != "idle" or (reason or {}).get("type") in circles.PAUSES
         return evolve(
             state,
             status=status,
-            stop_reason=event.payload.get("stop_reason"),
-            active_seconds=state.active_at(event.at),
+            stop_reason=reason,
+            active_seconds=ran,
+            before_turn=state.before_turn if goes_on else ran,
             active_since=None,
             told=frozenset() if status == "idle" else state.told,
             attempted={} if status == "idle" else state.attempted,

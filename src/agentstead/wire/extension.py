@@ -29,6 +29,8 @@ class SandboxLimits(Shape):
 
     session_seconds: Annotated[float, Field(ge=1, le=10_000_000)] | None = None
     """How long a session may run in all; what it waits for answers does not count."""
+    turn_seconds: Annotated[float, Field(ge=1, le=10_000_000)] | None = None
+    """The same for one turn: from its first message to its end."""
 
 
 class EnvironmentExtension(Shape):

@@ -7,8 +7,8 @@ from typing import Any
 from agentstead.harness.state import State
 from agentstead.sandbox.sandbox import Limits
 
-SESSION = "session_seconds"
-"""The one limit that is the planner's to keep, not the sandbox's."""
+SESSION, TURN = "session_seconds", "turn_seconds"
+"""The limits that are the planner's to keep, not the sandbox's."""
 
 
 def own_limits(environment: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -22,9 +22,17 @@ def session_seconds_for(environment: Mapping[str, Any], default: float) -> float
     return seconds or None
 
 
+def turn_seconds_for(environment: Mapping[str, Any], default: float) -> float | None:
+    """How long one of its turns may run; None: for ever."""
+    seconds: float = own_limits(environment).get(TURN) or default
+    return seconds or None
+
+
 def limits_for(state: State, defaults: Limits) -> Limits:
     """The limits of this session's sandbox."""
-    own = {name: value for name, value in own_limits(state.environment).items() if name != SESSION}
+    own = dict(own_limits(state.environment))
+    for name in (SESSION, TURN):
+        own.pop(name, None)
     limits = replace(defaults, **own)
     return replace(limits, call_seconds_max=max(limits.call_seconds_max, limits.call_seconds))
 

@@ -8,7 +8,7 @@ from agentstead.harness.state import State, fold_all, initial
 from agentstead.log.log import Lease, SessionRecord
 from agentstead.prompt.context import ToolText
 from agentstead.wire import resource
-from agentstead.worker.limits import session_seconds_for
+from agentstead.worker.limits import session_seconds_for, turn_seconds_for
 from agentstead.worker.world import World
 
 
@@ -44,6 +44,9 @@ def from_record(world: World, record: SessionRecord, skills: tuple[Skill, ...] =
         vaults=bool(record.vault_ids),
         session_seconds=session_seconds_for(record.environment, world.pace.session_seconds),
         repeats_max=world.pace.repeats_max,
+    )
+    state = evolve(
+        state, turn_seconds=turn_seconds_for(record.environment, world.pace.turn_seconds)
     )
     state = fold_all(state, record.events).with_inbox(record.inbox)
     files = resource.files_of(record.resources)

@@ -343,6 +343,8 @@ class Pace:
     """So many equal failures of a call are told to the model; twice as many end the turn; 0: never."""
     session_seconds: float = 0.0
     """How long a session may run in all, where its environment does not say; 0: for ever."""
+    turn_seconds: float = 0.0
+    """The same for one turn."""
 
 
 @dataclass(frozen=True, slots=True)
