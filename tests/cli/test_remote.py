@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from agentstead.cli.place import answers, read_key
-from agentstead.cli.remote import OPENED, Refused, Remote, Unreachable
+from agentstead.client.place import answers, read_key
+from agentstead.client.remote import OPENED, Refused, Remote, Unreachable
 from agentstead.errors import Misconfigured
 
 STREAM = (

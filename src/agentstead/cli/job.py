@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentstead.cli.progress import Progress, input_of, plain, shorten, text_of
-from agentstead.cli.remote import OPENED, Json, Refused, Remote, Unreachable
+from agentstead.client.remote import OPENED, Json, Refused, Remote, Unreachable
 from agentstead.clock import Clock
 from agentstead.errors import Misconfigured
 

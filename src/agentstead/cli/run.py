@@ -41,9 +41,9 @@ async def perform(settings: "Settings", goal: str, tools: tuple[str, ...]) -> in
     from rich.console import Console
 
     from agentstead.cli.job import Job
-    from agentstead.cli.place import platform
     from agentstead.cli.progress import Progress, plain
-    from agentstead.cli.remote import Remote
+    from agentstead.client.place import platform
+    from agentstead.client.remote import Remote
     from agentstead.clock import SystemClock
 
     # A person reads one stream; a script reads the answer from standard output alone.

@@ -90,10 +90,13 @@ class Remote:
                 return
             query["page"] = page["next_page"]
 
-    async def events(self, session_id: str) -> AsyncIterator[Json]:
-        """The frames of a session's stream, led by one of type `opened` once it is subscribed."""
+    async def events(self, session_id: str, *, deltas: bool = True) -> AsyncIterator[Json]:
+        """The frames of a session's stream, led by one of type `opened` once it is subscribed.
+
+        `deltas`: messages in the making too.
+        """
         path = f"/v1/sessions/{session_id}/events/stream"
-        params = {"event_deltas[]": ["agent.message"]}
+        params = {"event_deltas[]": ["agent.message"]} if deltas else {}
         try:
             async with self.http.stream("GET", path, params=params) as answer:
                 if answer.status_code != httpx2.codes.OK:

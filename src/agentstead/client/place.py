@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agentstead.app.presence import KEY_FILE, read_presence
-from agentstead.cli.remote import Remote
+from agentstead.client.remote import Remote
 from agentstead.errors import AgentsteadError, Misconfigured
 from agentstead.settings import Settings
 
@@ -21,15 +21,33 @@ class Place:
     key: str
 
 
+async def running_place(settings: Settings) -> Place | None:
+    """The server that is named, or the one that serves the data directory; None: there is neither."""
+    if settings.base_url is not None:
+        return Place(settings.base_url, key_for(settings, settings.base_url))
+    held = read_presence(settings.data_dir)
+    if held is not None and await answers(held.url):
+        return Place(held.url, key_for(settings, held.url))
+    return None
+
+
+async def found_place(settings: Settings) -> Place:
+    """The same; Misconfigured where there is neither."""
+    found = await running_place(settings)
+    if found is None:
+        raise Misconfigured(
+            f"No server is named, and none serves {settings.data_dir}.\n"
+            "Set AGENTSTEAD_BASE_URL, or start one with `agentstead serve`."
+        )
+    return found
+
+
 @asynccontextmanager
 async def platform(settings: Settings, note: Callable[[str], None]) -> AsyncIterator[Place]:
     """The platform to work on; one started for this is stopped at the end."""
-    if settings.base_url is not None:
-        yield Place(settings.base_url, key_for(settings, settings.base_url))
-        return
-    held = read_presence(settings.data_dir)
-    if held is not None and await answers(held.url):
-        yield Place(held.url, key_for(settings, held.url))
+    found = await running_place(settings)
+    if found is not None:
+        yield found
         return
     note("starting a platform for this job …")
     from agentstead.app.serve import serving
