@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import IO
 
 from agentstead.client.place import Place, running_place
+from agentstead.clock import SystemClock
 from agentstead.errors import Misconfigured
 from agentstead.settings import Settings
 
+CLOCK = SystemClock()
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.05
@@ -22,6 +24,7 @@ import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # the program that needs it may be killed
 if os.getppid() != int(sys.argv[1]):
     sys.exit(0)
+os.environ.setdefault("AGENTSTEAD_CONNECTOR_PRIVATE_HOSTS", sys.argv[3])
 sys.argv = ["agentstead", "serve", "--port", "0", "--data-dir", sys.argv[2]]
 from agentstead.cli.main import main
 main()
@@ -65,7 +68,7 @@ class Embedded:
                 return found
             if ended:
                 raise Misconfigured("It ended.")
-            await asyncio.sleep(POLL_SECONDS)  # noqa: TID251 - nothing is simulated of a client
+            await CLOCK.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
         """End the child, and what it has started."""
@@ -83,12 +86,9 @@ class Embedded:
 
 def start(data_dir: Path, words: IO[bytes]) -> "subprocess.Popen[bytes]":
     """Start a server on a folder; what it says goes into `words`."""
-    name = "AGENTSTEAD_CONNECTOR_PRIVATE_HOSTS"
-    environment = {**os.environ, name: os.environ.get(name, LOOPBACK)}
     return subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(os.getpid()), str(data_dir)],
+        [sys.executable, "-c", SERVE, str(os.getpid()), str(data_dir), LOOPBACK],
         stdin=subprocess.DEVNULL,
         stdout=words,
         stderr=subprocess.STDOUT,
-        env=environment,
     )
