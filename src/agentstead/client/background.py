@@ -25,8 +25,17 @@ class Background:
             future.cancel()
             raise
 
+    async def _end(self) -> None:
+        """Let go of what is still open: generators that nobody iterates, and tasks."""
+        await self.loop.shutdown_asyncgens()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
     def close(self) -> None:
         """End the loop and its thread."""
+        self.run(self._end())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
         self.loop.close()

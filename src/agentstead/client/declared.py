@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 
 from pydantic import create_model
 
+from agentstead.clock import SystemClock
 from agentstead.errors import Invalid
 
 CONNECTOR_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -142,12 +143,21 @@ def connector(
 ) -> ConnectorTool:
     """A declaration, checked as the platform will check it."""
     from agentstead.resources.connectors.connectors import ConnectorCreate, resolved
+    from agentstead.tools.connectors.apprise import ALLOWED
+    from agentstead.tools.connectors.connector import Means
+    from agentstead.tools.connectors.kinds import KINDS
+    from agentstead.tools.connectors.targets import Targets
     from agentstead.wire.shape import validate
 
     given = {key: value for key, value in config.items() if value is not None}
     body = {"name": name, "config": given, "permissions": dict(permissions), **limits}
     validate(ConnectorCreate, body)
     resolved(str(config["type"]), permissions)
+    if (
+        config["type"] != "notification" or "url" in given
+    ):  # else only the server knows its defaults
+        means = Means(SystemClock(), Targets(), {ALLOWED: "there"})
+        KINDS[str(config["type"])].divided(given, means)
     return ConnectorTool(name, body, tuple(ask))
 
 

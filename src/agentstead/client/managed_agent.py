@@ -141,11 +141,8 @@ class RunningHandle:
     def __iter__(self) -> Iterator[Json]:
         """The events until the run stops. Raises as `Handle` does."""
         events: AsyncIterator[Json] = self.handle.__aiter__()
-        while True:
-            try:
-                yield self.behind.run(anext(events))
-            except StopAsyncIteration:
-                return
+        while (event := self.behind.run(following(events))) is not None:
+            yield event
 
     def wait(self) -> Result:
         """The result."""
@@ -171,6 +168,11 @@ class RunningHandle:
         """Give up the connection; the run goes on."""
         self.behind.run(self.handle.remote.http.aclose())
         self.behind.close()
+
+
+async def following(events: AsyncIterator[Json]) -> Json | None:
+    """The next of them; None: that was the last."""
+    return await anext(events, None)
 
 
 @contextmanager

@@ -68,17 +68,15 @@ def tools(declared: Declaration) -> list[Json]:
         configs = [{"name": name, "enabled": True} for name in declared.built_in]
         off = {"enabled": False}
         found.append({"type": "agent_toolset_20260401", "default_config": off, "configs": configs})
-    for one in declared.connectors:
-        found.append(
-            {
-                "type": "mcp_toolset",
-                "mcp_server_name": one.name,
-                "default_config": {"permission_policy": ALLOW},
-                "configs": [
-                    {"name": f"{one.name}_{ask}", "permission_policy": ASK} for ask in one.ask
-                ],
-            }
-        )
+    found += [
+        {
+            "type": "mcp_toolset",
+            "mcp_server_name": one.name,
+            "default_config": {"permission_policy": ALLOW},
+            "configs": [{"name": f"{one.name}_{ask}", "permission_policy": ASK} for ask in one.ask],
+        }
+        for one in declared.connectors
+    ]
     found += [
         {
             "type": "custom",

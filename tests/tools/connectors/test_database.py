@@ -1,20 +1,17 @@
 """Databases as tools: what each permission lets through, against real servers and files."""
 
-import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import make_url
 
 from agentstead.errors import Invalid
 from agentstead.tools.connectors.targets import Targets
+from tests.support.relay import on_a_port
 from tests.tools.connectors.declaring import Place, place, said
 
 MADE = """
@@ -82,37 +79,8 @@ async def people(database_url: str) -> AsyncIterator[str]:
     """The address of a database of people, on a port of the loopback."""
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         await connection.execute(MADE.encode())
-    given = conninfo_to_dict(database_url)
-    async with relayed(f"{given['host']}/.s.PGSQL.{given.get('port') or 5432}") as port:
-        password = quote(str(given["password"]), safe="")
-        yield f"postgresql://{given['user']}:{password}@127.0.0.1:{port}/{given['dbname']}"
-
-
-@asynccontextmanager
-async def relayed(path: str) -> AsyncIterator[int]:
-    """A port of the loopback that leads to a socket in a folder."""
-
-    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await source.read(65536):
-                sink.write(data)
-        sink.close()
-
-    async with asyncio.TaskGroup() as pumping:
-
-        async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            back, out = await asyncio.open_unix_connection(path)
-            pumping.create_task(pump(reader, out))
-            pumping.create_task(pump(back, writer))
-
-        def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            pumping.create_task(join(reader, writer))
-
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        try:
-            yield server.sockets[0].getsockname()[1]
-        finally:
-            server.close()
+    async with on_a_port(database_url) as url:
+        yield url
 
 
 @pytest.fixture
