@@ -42,3 +42,17 @@ async def test_tokens_of_repositories_are_rewrapped_too(database_url: str) -> No
             "select resource_id, sealed from session_repositories where sealed is not null"
         )
         assert services.seal.open(context(row["resource_id"]), row["sealed"]) == "ghp_a"
+
+
+async def test_secrets_of_connectors_are_rewrapped_too(database_url: str) -> None:
+    async with serving(database_url) as server:
+        services = server.services
+        auth = {"type": "bearer", "token": "hidden"}
+        config = {"type": "api", "endpoint": "https://a.example.com", "auth": auth}
+        body = {"name": "a", "config": config, "permissions": {"read": True}}
+        made = (await server.http().post("/v1/connectors", json=body)).json()
+        services.seal.ring.add()
+        assert await rewrap(services.database, services.seal) == 1
+        services.seal.ring.drop_old()
+        tried = await server.http().get(f"/v1/connectors/{made['id']}")
+        assert [one["name"] for one in tried.json()["tools"]] == ["a_list", "a_get"]

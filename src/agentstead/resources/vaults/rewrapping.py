@@ -11,7 +11,10 @@ BATCH = 100
 
 async def rewrap(database: Database, seal: Seal) -> int:
     """Every secret of every workspace; how many were under another key."""
-    return await rewrap_credentials(database, seal) + await rewrap_repositories(database, seal)
+    sealed = 0
+    for table, condition in (("vault_credentials", "archived_at is null"), ("connectors", "true")):
+        sealed += await rewrap_fields(database, seal, table, condition)
+    return sealed + await rewrap_repositories(database, seal)
 
 
 async def rewrap_repositories(database: Database, seal: Seal) -> int:
@@ -39,13 +42,13 @@ async def rewrap_repositories(database: Database, seal: Seal) -> int:
         last = rows[-1]["resource_id"]
 
 
-async def rewrap_credentials(database: Database, seal: Seal) -> int:
-    """The secrets of vaults."""
+async def rewrap_fields(database: Database, seal: Seal, table: str, condition: str) -> int:
+    """The secrets of rows that hold several, by name: those of vaults and of connectors."""
     count, last = 0, ""
     while True:
         async with database.transaction() as tx:
             rows = await tx.fetch(
-                "select id, sealed from vault_credentials where id > %s and archived_at is null"
+                f"select id, sealed from {table} where id > %s and {condition}"  # noqa: S608
                 " order by id limit %s for update",
                 (last, BATCH),
             )
@@ -57,7 +60,7 @@ async def rewrap_credentials(database: Database, seal: Seal) -> int:
                 }
                 if new:
                     await tx.execute(
-                        "update vault_credentials set sealed = %s where id = %s",
+                        f"update {table} set sealed = %s where id = %s",  # noqa: S608
                         (storable({**row["sealed"], **new}), row["id"]),
                     )
                     count += len(new)
