@@ -1,11 +1,6 @@
 """Agentstead: an open, self-hosted platform for production agents."""
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from agentstead.client.declared import api_tool, database_tool, notification_tool, tool
-    from agentstead.client.managed_agent import ClaudeManagedAgent
-    from agentstead.client.result import ApprovalNeeded, NotAvailableYet, Result, RunStopped
+from typing import Any
 
 __version__ = "0.1.0"
 __all__ = [
