@@ -16,6 +16,8 @@ class Recovery:
         """Kind of fault → the times."""
         self.last: dict[str, float] = {}
         """Session → when its latest request that was answered had come."""
+        self.calm: list[float] = []
+        """Seconds between two steps that no fault came between."""
         self.slowest: list[tuple[float, str, str]] = []
         """Seconds, kind and session of those that took longest."""
         self.overtaken = 0
@@ -31,6 +33,8 @@ class Recovery:
 
     def stepped(self, name: str, came: float) -> None:
         """A session's request to the model, which came at this time, was answered in full."""
+        if name in self.last and name not in self.waiting:
+            self.calm.append(came - self.last[name])
         self.last[name] = max(came, self.last.get(name, came))
         kind, at = self.waiting.get(name, ("", came + 1))
         if came >= at:
