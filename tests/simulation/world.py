@@ -248,7 +248,8 @@ class SimWorld:
             served = await self.serve(ends)
             if not served:
                 await worker.stop()
-                await asyncio.wait(ends, timeout=60, return_when=asyncio.FIRST_COMPLETED)
+                seconds = 60 + 3 * self.pace.drain_seconds
+                await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if process.dead:
                 await asyncio.sleep(self.rng.random() * 2)
                 continue
