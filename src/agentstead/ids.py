@@ -31,6 +31,7 @@ SKILL = "skill"
 SKILL_VERSION = "skver"
 STOP = "stop"
 CONNECTOR = "conn"
+BUDGET = "budget"
 
 
 PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)

@@ -33,6 +33,7 @@ from agentstead.providers.provider import ModelRequest, Part
 from agentstead.providers.scripted import Scripted
 from agentstead.providers.scripted.scenario import scenario
 from agentstead.resources import ROUTERS, api_keys
+from agentstead.resources.budgets.reserving import Reservations
 from agentstead.resources.vaults.oauth import Oauth
 from agentstead.resources.vaults.variables import VaultVariables
 from agentstead.sandbox.bubblewrap import Bubblewrap
@@ -169,6 +170,7 @@ async def serving(
     variables = VaultVariables(database, seal, log.redactors.keep)
     most_kept = CheckpointsMost(config.checkpoints_kept, config.checkpoint_bytes_max)
     checkpoints = Checkpoints(database, blobs, hands, clock, ids, Metrics(), most_kept)
+    budgets = Reservations(database, clock)
     world = World(
         log=log,
         previews=log,
@@ -192,6 +194,7 @@ async def serving(
         skills=StoredSkills(database, blobs, folder / "skills"),
         variables=variables,
         packages=packages,
+        budgets=budgets,
         repositories=repositories_of(
             hands, database, seal, checkouts_of(config, folder / "checkouts", clock), log
         ),
@@ -219,6 +222,7 @@ async def serving(
         await http.aclose()
         await files.close()
         await checkpoints.close()
+        await budgets.close()
         keys.cleanup()
         await log.close()
         await catalogue.close()

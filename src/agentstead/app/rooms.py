@@ -19,6 +19,7 @@ from agentstead.log.claims import Share, Shares
 from agentstead.log.event_log import EventLog
 from agentstead.log.pressure import Bounds
 from agentstead.providers.catalogue import Catalogue
+from agentstead.resources.budgets.reserving import Reservations
 from agentstead.resources.vaults.oauth import Oauth
 from agentstead.resources.vaults.variables import VaultVariables
 from agentstead.sandbox.bubblewrap import Bubblewrap
@@ -70,6 +71,7 @@ class Rooms:
     variables: VaultVariables
     packages: Packages | None
     checkouts: Checkouts
+    budgets: Reservations
 
     def world(self) -> World:
         """What a worker sees of them."""
@@ -95,6 +97,7 @@ class Rooms:
             credentialed=isinstance(self.sandbox, Bubblewrap),
             variables=self.variables if isinstance(self.sandbox, Bubblewrap) else NO_VARIABLES,
             packages=self.packages or Elsewhere(),
+            budgets=self.budgets,
         )
 
     def new_owner(self) -> str:
@@ -108,7 +111,7 @@ async def open_rooms(
 ) -> AsyncIterator[Rooms]:
     """Open the rooms on a database; closed in reverse order at the end."""
     clock = SystemClock()
-    ids = RandomIds(clock)
+    ids, budgets = RandomIds(clock), Reservations(database, clock)
     log = log_of(settings, database, ids, clock)
     catalogue = Catalogue(settings, clock)
     sandbox = hands_of(settings, clock, await owner_of(settings, database))
@@ -146,9 +149,10 @@ async def open_rooms(
                 variables,
                 packages,
                 checkouts_of(settings, settings.data_dir / CHECKOUTS, clock),
+                budgets,
             )
     finally:
-        for room in (packages, checkpoints):
+        for room in (packages, checkpoints, budgets):
             if room is not None:
                 await room.close()
         await servers.aclose()

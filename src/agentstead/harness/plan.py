@@ -2,8 +2,8 @@
 
 Two ordered tables of rules, first match wins: first those of the session, then those of each
 thread. A `Record` stands alone, since writing changes the state and everything is planned anew;
-otherwise there is at most one step per thread. Only the rules on retries and on the session's time
-look at `now`, besides the running time that is written into `session.usage`.
+otherwise there is at most one step per thread. Only the rules on retries, budgets and the session's
+time look at `now`, besides the running time that is written into `session.usage`.
 """
 # ruff: noqa: ARG001 - all rules of a table have one signature
 
@@ -296,11 +296,18 @@ def in_circles(state: State, thread: Thread, now: float) -> Step | None:
 
 
 def budget_reached(state: State, thread: Thread, now: float) -> Step | None:
-    """At the session's budget no model request begins: the thread pauses, its work is kept."""
-    if not (thread.needs_model and state.at_cap):
+    """At its budget, or one above it, no model request begins: the thread pauses, its work is kept."""
+    if not thread.needs_model:
         return None
+    until = None
+    if not state.at_cap:
+        if thread.short is None:
+            return None
+        until = thread.short.get("until")
+        if until is not None and now >= until:  # a new period
+            return None
     if thread.paused:
-        return Wait("budget")
+        return Wait("budget", until)
     return Record(drafts=drafts.idle(state, thread, now, drafts.BUDGET_REACHED))
 
 

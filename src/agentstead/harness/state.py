@@ -46,10 +46,8 @@ class State:
     inbox: tuple[Pending, ...] = ()
     attached: tuple[str, ...] = ()
     """Where the session's files lie in the sandbox, now."""
-    known_files: tuple[str, ...] = ()
-    """Those of which the model has been told."""
-    mounted: tuple[str, ...] = ()
-    """Those that lay there before its first message."""
+    known_files: tuple[str, ...] = ()  # those of which the model has been told
+    mounted: tuple[str, ...] = ()  # those that lay there before its first message
     skills: tuple[Skill, ...] = ()
     vaults: bool = False
     """Whether it may use credentials of vaults; like its skills never changed."""
@@ -63,8 +61,7 @@ class State:
     budget: Mapping[str, Any] | None = None
     """The cap on the list cost, as on the wire."""
     cost: Cost = NOTHING
-    said: tuple[str, ...] = ()
-    """The texts of every `user.message`: what the user wants, for the judge of calls."""
+    said: tuple[str, ...] = ()  # the texts of every `user.message`, for the judge of calls
     active_seconds: float = 0.0
     active_since: float | None = None
     session_seconds: float | None = None  # it may run in all; None: for ever
@@ -73,6 +70,7 @@ class State:
     repeats_max: int = 0  # equal failures in a row until the model is told; 0: no end
     stopped: bool = False
     """The operator wants nothing to begin."""
+    budgeted: bool = False  # there are budgets above the session
     told: frozenset[str] = frozenset()
     """What has been said since the session was last idle and is not said, nor tried, again."""
 
@@ -270,6 +268,8 @@ def request_ended(state: State, event: Event) -> State:
             ),
         )
         state = evolve(state, usage=usage.add(state.usage, counts), cost=state.cost.plus(spent))
+    elif "short" in private:
+        thread = evolve(thread, request_id=None, needs_model=True, short=private["short"])
     elif "fault" in private:
         fault = private["fault"]
         thread = evolve(
@@ -429,17 +429,16 @@ def session_error(state: State, event: Event) -> State:
 
 
 def session_updated(state: State, event: Event) -> State:
-    """New tools or servers apply from the next turn; a budget with room ends the pauses at it."""
+    """New tools or servers apply from the next turn; a budget with room, its own or one above, ends pauses."""
     agent = event.payload.get("agent")
     if agent is not None:
         state = evolve(state.with_thread(evolve(state.primary, agent=agent)), agent=agent)
-    if "budget" not in event.payload:
+    if "budget" in event.payload:
+        state = evolve(state, budget=event.payload["budget"])
+    elif "room" not in (event.private or {}):
         return state
-    state = evolve(state, budget=event.payload["budget"])
-    if not state.at_cap:
-        for thread in state.threads.values():
-            if thread.paused:
-                state = state.with_thread(evolve(thread, stop_reason=None))
+    for thread in () if state.at_cap else tuple(state.threads.values()):
+        state = state.with_thread(thread.with_room())
     return state
 
 

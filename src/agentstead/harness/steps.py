@@ -110,7 +110,7 @@ class Wait:
     reason: str
     """idle | client | retry | budget | time | stopped | terminated"""
     wake_at: float | None = None
-    """Seconds since the epoch; only for `retry` and, beside work, `time`."""
+    """Seconds since the epoch; only for `retry`, `budget` and, beside work, `time`."""
 
 
 Step = Record | CallModel | RunTools | CheckOut | CancelTools | Wait

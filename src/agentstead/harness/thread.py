@@ -95,6 +95,8 @@ class Thread:
     """The model refused; its `stop_details`."""
     full: bool = False
     """The conversation does not fit the model any more."""
+    short: Mapping[str, Any] | None = None
+    """What stood in the way of its next request: a budget above the session, and `until` when."""
     context_tokens: int = 0
     """Size of the conversation by the provider's last count."""
     failing: circles.Failing = field(default_factory=dict)
@@ -126,7 +128,7 @@ class Thread:
 
     @property
     def paused(self) -> bool:
-        """It has something to say to the model and stopped at the session's budget."""
+        """It has something to say to the model and stopped at the session's budget or one above it."""
         return self.needs_model and (self.stop_reason or {}).get("type") == "budget_reached"
 
     @property
@@ -155,6 +157,11 @@ class Thread:
             and not entry.denied
             and (entry.call.permission == "allow" or (entry.confirmed == "allow" and not waiting))
         )
+
+    def with_room(self) -> "Thread":
+        """There may be room in the budgets now: what was put off is tried again."""
+        reason = None if self.paused else self.stop_reason
+        return evolve(self, stop_reason=reason, short=None)
 
     def find(self, call_id: str) -> OpenCall | None:
         """The open call of this id."""
@@ -224,6 +231,7 @@ class Thread:
             partial_texts=(),
             partial_calls=(),
             retry_at=None,
+            short=None,
         )
 
     def with_answer(self, layout: tuple[Mapping[str, Any], ...]) -> "Thread":

@@ -18,6 +18,7 @@ from agentstead.errors import LeaseLost, StoreFault
 from agentstead.ids import Ids
 from agentstead.log import work
 from agentstead.log.bus import LOG, WORK, Bus
+from agentstead.log.charges import charge
 from agentstead.log.log import Appended, Derived, Lease, Park
 from agentstead.log.redact import Redactors
 from agentstead.log.rows import event_of
@@ -36,15 +37,18 @@ from agentstead.log.sheet import (
 from agentstead.log.tail import Hub, frame_of
 from agentstead.log.work_bell import Queued, WorkBell
 from agentstead.store.pool import Connection, Database, Transaction, faults
-from agentstead.wire.events.stored import Event
+from agentstead.wire.events.stored import Event, Pending
 
 BATCH_APPENDS_MAX = 200
 BATCH_BYTES_MAX = 8 << 20
 
 LOCK = b"""
-    select id, workspace_id, primary_thread_id, status, fence, lease_owner, head_seq,
+    select id, workspace_id, agent_id, primary_thread_id, status, fence, lease_owner, head_seq,
            stopped_by is not null as stopped,
-           extract(epoch from last_event_at)::float8 as last_event_at
+           extract(epoch from last_event_at)::float8 as last_event_at,
+           exists (select from budgets b
+                   where b.workspace_id = sessions.workspace_id and b.archived_at is null
+                     and (b.agent_id is null or b.agent_id = sessions.agent_id)) as budgeted
     from sessions where id = any(%b) order by id for no key update
 """
 INBOX = b"""
@@ -302,9 +306,9 @@ class Appender:
         unknown = unknown or sheet.stopped is not request.stopped
         if unknown or (request.park and sheet.head > request.seen):
             pending = tuple(sheet.pending.values())
-            return Appended(sheet.since(request.seen), pending, refused=True, stopped=sheet.stopped)
+            return found(sheet, sheet.since(request.seen), pending, refused=True)
         sheet.write(request.entries, request.take, request.columns, request.park, self.clock.now())
-        return Appended(sheet.since(request.seen), left, stopped=sheet.stopped)
+        return found(sheet, sheet.since(request.seen), left)
 
     async def insert(self, connection: Connection, batch: Batch) -> None:
         """Write all sheets."""
@@ -328,6 +332,7 @@ class Appender:
             await connection.execute(DECISIONS, arrays(judged))
         if threads := [row for sheet in written for row in self.threads.changed(sheet)]:
             await connection.execute(THREADS, arrays(threads))
+        await charge(connection, written)
         await self.hosts(connection, batch, written)
         told = [f"{LOG} {sheet.id} {sheet.head}" for sheet in written if sheet.written]
         told += [f"{WORK} {environment_id} 0" for environment_id in batch.offered]
@@ -358,6 +363,13 @@ class Appender:
             self.threads.keep(sheet)
             if sheet.id in self.hub.channels:
                 self.hub.publish(sheet.id, [frame_of(e.event, e.text) for e in sheet.written])
+
+
+def found(
+    sheet: Sheet, events: tuple[Event, ...], inbox: tuple[Pending, ...], *, refused: bool = False
+) -> Appended:
+    """What an append is answered, with what holds for the session."""
+    return Appended(events, inbox, refused, stopped=sheet.stopped, budgeted=sheet.budgeted)
 
 
 def resolve(request: Request, outcome: Appended | BaseException) -> None:

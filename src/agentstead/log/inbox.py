@@ -22,7 +22,9 @@ LOCK = """
     select id, workspace_id, primary_thread_id, status, stop_reason, asks, environment,
            archived_at is not null as archived, head_seq, budget, list_cost,
            (select count(*) from inbox where inbox.session_id = sessions.id) as queued,
-           stopped_by is not null as stopped
+           stopped_by is not null as stopped,
+           exists (select from budget_waits w where w.session_id = sessions.id and w.final
+                   and (w.until is null or w.until > clock_timestamp())) as short
     from sessions where id = %s and workspace_id = %s for no key update
 """
 THREADS = "select id, status from threads where session_id = %s"
@@ -106,6 +108,7 @@ async def desk(
         list_cost=whole(row["list_cost"]),
         queued=row["queued"],
         stopped=row["stopped"],
+        short=row["short"],
     )
 
 

@@ -96,6 +96,8 @@ class Appended:
     planner took the session for stopped when it was not, or the other way round."""
     stopped: bool = False
     """Whether a stop holds for the session."""
+    budgeted: bool = False
+    """There are budgets above the session: what it asks of models is to be reserved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,8 @@ class SessionRecord:
     """As on the wire; that of now, whatever it was before."""
     vault_ids: tuple[str, ...] = ()
     stopped: bool = False
+    budgeted: bool = False
+    """As in `Appended`."""
 
 
 class Log(Protocol):
@@ -228,6 +232,8 @@ class Desk:
     queued: int = 0
     """Events in its inbox."""
     stopped: bool = False
+    short: bool = False
+    """A budget above it has no room for its next model request."""
 
 
 @dataclass(frozen=True, slots=True)

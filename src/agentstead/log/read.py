@@ -18,7 +18,11 @@ from agentstead.wire.events.stored import Pending
 
 LOAD = """
     select id, workspace_id, primary_thread_id, agent, environment, resources, fence, lease_owner,
-           attempts, budget, vault_ids, stopped_by is not null as stopped, extract(epoch from created_at)::float8 as created_at
+           attempts, budget, vault_ids, stopped_by is not null as stopped,
+           extract(epoch from created_at)::float8 as created_at,
+           exists (select from budgets b
+                   where b.workspace_id = sessions.workspace_id and b.archived_at is null
+                     and (b.agent_id is null or b.agent_id = sessions.agent_id)) as budgeted
     from sessions where id = %s
 """
 
@@ -49,6 +53,7 @@ async def load(database: Database, lease: Lease) -> SessionRecord:
         budget=row["budget"],
         vault_ids=tuple(row["vault_ids"]),
         stopped=row["stopped"],
+        budgeted=row["budgeted"],
     )
 
 

@@ -103,6 +103,9 @@ class Sheet:
     def __init__(self, row: Mapping[str, Any]) -> None:
         self.id: str = row["id"]
         self.workspace_id: str = row["workspace_id"]
+        self.agent_id: str = row["agent_id"]
+        self.budgeted: bool = row["budgeted"]
+        """There are budgets above it."""
         self.primary_thread_id: str = row["primary_thread_id"]
         self.fence: int = row["fence"]
         self.owner: str | None = row["lease_owner"]

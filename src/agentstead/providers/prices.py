@@ -44,6 +44,11 @@ class Rates:
     cache_write_5m: int
     cache_write_1h: int
 
+    @property
+    def dearest_input(self) -> int:
+        """Whatever becomes of a token of the prompt."""
+        return max(self.input, self.cache_read, self.cache_write_5m, self.cache_write_1h)
+
     def cost(self, usage: Usage) -> int:
         """Of one request, in picodollars. Cache writes of unknown life count as the short ones."""
         long_lived = usage.cache_creation_1h_input_tokens
@@ -85,6 +90,24 @@ class Price:
             return None
         percent = self.us_percent if geo == "us" else 100
         return -(-rates.cost(usage) * percent // 100)  # rounded up; exact for prices in cents
+
+    def at_most(
+        self,
+        prompt_tokens: int,
+        output_tokens: int,
+        speed: str = "standard",
+        geo: str | None = None,
+    ) -> int | None:
+        """Of a request that has no more of either, in picodollars; None when this speed has no price."""
+        longer = self.long_prompt if prompt_tokens > self.long_prompt_tokens else None
+        tiers = (self.fast,) if speed == "fast" else (self.standard, longer)
+        costs = [
+            prompt_tokens * one.dearest_input + output_tokens * one.output
+            for one in tiers
+            if one is not None
+        ]
+        percent = self.us_percent if geo == "us" else 100
+        return -(-max(costs) * percent // 100) if costs else None
 
     def rates(self, usage: Usage, speed: str) -> Rates | None:
         """Those that count for a request."""

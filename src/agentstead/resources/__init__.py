@@ -13,11 +13,13 @@ from agentstead.resources import (
     skills,
     stops,
     threads,
+    usage,
     vaults,
     wait,
     why,
     work,
 )
+from agentstead.resources.budgets import budgets
 
 ROUTERS = (
     agents.router,
@@ -29,6 +31,8 @@ ROUTERS = (
     session_events.router,
     session_resources.router,
     threads.router,
+    budgets.router,
+    usage.router,
     skills.router,
     vaults.router,
     why.router,

@@ -109,12 +109,16 @@ AT_THE_CAP = (UserToolConfirmation, UserToolResult, UserCustomToolResult, UserIn
 
 def check_budget(desk: Desk, events: Sequence[Sent]) -> None:
     """Nothing that starts work, once the budget is used up."""
-    if not reached(desk.budget, desk.list_cost):
+    if reached(desk.budget, desk.list_cost):
+        why = "The session has used up its budget"
+    elif desk.short:
+        why = "A budget above the session has no room for its next model request (/why names it)"
+    else:
         return
     for sent in events:
         if not isinstance(sent.param, AT_THE_CAP):
             raise Invalid(
-                f"{sent.path}.type: The session has used up its budget; until that is raised or "
+                f"{sent.path}.type: {why}; until that is raised or "
                 "removed it takes only user.tool_confirmation, user.tool_result, "
                 "user.custom_tool_result and user.interrupt."
             )

@@ -15,6 +15,7 @@ from agentstead.log.log import Change, Incoming, NewSession, SessionRow
 from agentstead.resources import agents, session_budget, vaults
 from agentstead.resources.admission import Sent, echo, refuse_outcome
 from agentstead.resources.agent_versions import at_version
+from agentstead.resources.budgets.priced import check_priced_above
 from agentstead.resources.content_files import check_files
 from agentstead.resources.environments import environments, image_id
 from agentstead.resources.session_list import list_sessions
@@ -67,6 +68,7 @@ async def created(call: Call, body: SessionCreate) -> Mapping[str, Any]:
         session_budget.check_priced(
             call.services.catalogue, agent, call.services.settings.judge_model
         )
+    await check_priced_above(call, agent)
     copies = await skill_copies(call, agent["skills"])
     resources = body.resources or ()
     check_resources(resources, rules_of(call, environment["config"]["type"]))

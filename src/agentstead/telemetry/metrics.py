@@ -21,6 +21,8 @@ REQUESTS_REMEMBERED_MAX = 10_000
 """Open model requests whose start is kept to time them."""
 QUEUES_SHOWN_MAX = 20
 """Workspaces whose queue is shown by itself."""
+PICODOLLARS = 10**12
+"""In a US dollar."""
 SECONDS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 TOKEN_KINDS = {
     "input": "input_tokens",
@@ -57,6 +59,11 @@ class Appendable(Protocol):
         ...
 
     @property
+    def private(self) -> Mapping[str, Any] | None:
+        """What the harness keeps with it."""
+        ...
+
+    @property
     def at(self) -> float:
         """When, in seconds since the epoch."""
         ...
@@ -88,6 +95,8 @@ class Metrics:
             registry=self.registry,
         )
         self.tokens = self._counter(names.MODEL_TOKENS, "Tokens.", "kind")
+        self.list_cost = self._counter(names.LIST_COST, "Cost at list prices.")
+        self.unpriced = self._counter(names.UNPRICED, "Model requests without a list price.")
         self.tool_calls = self._counter(names.TOOL_CALLS, "Tool results.", "tool", "outcome")
         self.mcp_connections = self._counter(
             names.MCP_CONNECTIONS, "Attempts to connect to an MCP server.", "outcome"
@@ -200,6 +209,7 @@ class Metrics:
                 # A model can call a tool by a name that it made up: no label for that.
                 tool = FOREIGN.get(event.type) or (name if name in BUILTIN else "unknown")
                 remember(self._calls, event.id, tool, CALLS_REMEMBERED_MAX)
+                self._cost((event.private or {}).get("judge") or {})
             elif event.type in RESULTS:
                 self._answered(event)
             elif event.type == "span.model_request_start":
@@ -207,12 +217,21 @@ class Metrics:
             elif event.type == "span.model_request_end":
                 self._model_request_ended(event)
 
+    def _cost(self, used: Mapping[str, Any]) -> None:
+        if "usage" not in used:
+            return
+        if used.get("list_cost") is None:
+            self.unpriced.inc()
+        else:
+            self.list_cost.inc(used["list_cost"] / PICODOLLARS)
+
     def _answered(self, event: Appendable) -> None:
         tool = self._calls.pop(str(event.payload.get(RESULTS[event.type])), "unknown")
         self.tool_calls.labels(tool, "error" if event.payload.get("is_error") else "ok").inc()
 
     def _model_request_ended(self, event: Appendable) -> None:
         self.model_requests.labels("error" if event.payload.get("is_error") else "ok").inc()
+        self._cost(event.private or {})
         started = self._starts.pop(str(event.payload.get("model_request_start_id")), None)
         if started is not None:
             self.model_seconds.observe(max(0.0, event.at - started))

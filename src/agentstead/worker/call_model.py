@@ -13,6 +13,7 @@ from typing import Any
 from agentstead import ids as prefixes
 from agentstead.errors import ProviderFault, Refusal
 from agentstead.harness import permission
+from agentstead.harness.budget import Short
 from agentstead.harness.drafts import NO_USAGE
 from agentstead.harness.permission import Verdict
 from agentstead.harness.place import by_client
@@ -36,7 +37,7 @@ from agentstead.providers.provider import (
 from agentstead.telemetry import logs
 from agentstead.wire.budget import reached
 from agentstead.wire.events.stored import Draft
-from agentstead.worker import check_out, judge, server_tools
+from agentstead.worker import check_out, judge, reserving, server_tools
 from agentstead.worker.file_blocks import with_content
 from agentstead.worker.judge import Proposed, Ruling
 from agentstead.worker.load import tool_texts
@@ -81,6 +82,8 @@ async def answered(answer: "Answer", scribe: Scribe | None) -> list[Draft]:
         messages = await with_content(world.files, answer.state.session_id, request.messages)
         if messages is not request.messages:
             request = replace(request, messages=messages)
+        if short := await answer.reserve(request, model):
+            return [answer.put_off(short)]
         async for part in model.provider.stream(request):
             answer.receive(part)
     except ProviderFault as fault:
@@ -104,12 +107,14 @@ async def rulings(answer: "Answer", request: ModelRequest, done: Done) -> dict[s
     ]
     if not blocks or world.judge_model is None:
         return {}
+    told = {tool["name"]: str(tool["description"]) for tool in request.tools}
+    proposed = [answer.proposed(block, told) for block in blocks]
+    geo = request.inference_geo
     if reached(state.budget, state.cost.plus(answer.list_cost(done)).measured):
         found = [judge.undecided(world, "The session's budget is used up.")] * len(blocks)
+    elif not await answer.reserve_judges(proposed, geo):
+        found = [judge.undecided(world, "A budget above the session is used up.")] * len(blocks)
     else:
-        told = {tool["name"]: str(tool["description"]) for tool in request.tools}
-        proposed = [answer.proposed(block, told) for block in blocks]
-        geo = request.inference_geo
         found = await asyncio.gather(
             *(judge.rule(world, state.said, call, geo) for call in proposed)
         )
@@ -195,6 +200,31 @@ class Answer:
     """Of the model that answers."""
     rulings: Mapping[str, Ruling] = field(default_factory=dict)
     """The judge's, by the provider's call id."""
+
+    async def reserve(self, request: ModelRequest, model: Model) -> Short | None:
+        """What a budget above the session has no room for; None: it has, and keeps it."""
+        return await reserving.reserve(
+            self.world, self.lease, self.state, self.thread, self.request_id, (request, model)
+        )
+
+    async def reserve_judges(self, calls: Sequence[Proposed], geo: str | None) -> bool:
+        """Whether budgets above the session have room for the judges of these calls."""
+        asked = judge.questions(self.world, self.state.said, calls, geo)
+        return await reserving.reserve_judges(
+            self.world, self.lease, self.state, self.thread, self.request_id, asked
+        )
+
+    def put_off(self, short: Short) -> Draft:
+        """The end of a request that was not made."""
+        fields = {
+            "model_request_start_id": self.request_id,
+            "is_error": None,
+            "model_usage": dict(NO_USAGE),
+        }
+        private = {"short": {"budget_id": short.budget_id, "until": short.until}}
+        return Draft(
+            "span.model_request_end", self.thread.id, fields, private, primary=self.primary
+        )
 
     def receive(self, part: Part) -> None:
         """Take the next part of the stream."""

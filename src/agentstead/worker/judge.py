@@ -9,6 +9,7 @@ import asyncio
 import importlib.resources
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -70,6 +71,18 @@ async def rule(world: World, said: Sequence[str], call: Proposed, geo: str | Non
     if done is None:
         return Ruling(record={**record, "fault": "Its answer ended early."})
     return ruled(model, done, record, geo)
+
+
+def questions(
+    world: World, said: Sequence[str], calls: Sequence[Proposed], geo: str | None
+) -> list[tuple[ModelRequest, Model]]:
+    """What the judge will be asked about these calls; a question that cannot be put costs nothing."""
+    found: list[tuple[ModelRequest, Model]] = []
+    for call in calls if world.judge_model is not None else ():
+        with suppress(ProviderFault, Refusal):
+            model = world.models.resolve(str(world.judge_model))
+            found.append((asked(model, said, call, geo), model))
+    return found
 
 
 def undecided(world: World, fault: str) -> Ruling:

@@ -165,7 +165,10 @@ class Turn:
             state = fold_all(self.state, appended.events)
         self.see(appended.inbox)
         last = appended.events[-1].seq if appended.events else state.seq
-        return evolve(state, seq=last, stopped=appended.stopped).with_inbox(appended.inbox)
+        state = evolve(
+            state, seq=last, stopped=appended.stopped, budgeted=appended.budgeted
+        )
+        return state.with_inbox(appended.inbox)
 
     async def wait(
         self, tasks: StepTasks, listener: asyncio.Task[int], steps: tuple[Step, ...]

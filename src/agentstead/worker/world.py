@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from agentstead.clock import Clock
 from agentstead.errors import McpFault
+from agentstead.harness.budget import Bound, Short
 from agentstead.harness.mounts import Skill
 from agentstead.harness.repositories import Repository
 from agentstead.harness.servers import ServerTool
@@ -322,6 +323,28 @@ class NoCheckpoints:
 NO_CHECKPOINTS = NoCheckpoints()
 
 
+class Budgets(Protocol):
+    """Budgets above sessions (`resources.budgets.reserving.Reservations`)."""
+
+    async def reserve(
+        self, lease: Lease, thread_id: str, request_id: str, bound: Bound
+    ) -> Short | None:
+        """Reserve in all of them or in none; once per request, whoever asks again. Raises LeaseLost
+        and StoreFault. What was reserved is settled by the append that ends the request."""
+        ...
+
+
+class NoBudgets:
+    """A world without any."""
+
+    async def reserve(self, _: Lease, __: str, ___: str, ____: Bound) -> Short | None:
+        """There is room for everything."""
+        return None
+
+
+NO_BUDGETS = NoBudgets()
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """The worker's numbers, from the settings."""
@@ -373,3 +396,4 @@ class World:
     packages: SessionPackages = NO_PACKAGES
     repositories: SessionRepositories = NO_REPOSITORIES
     checkpoints: SessionCheckpoints = NO_CHECKPOINTS
+    budgets: Budgets = NO_BUDGETS

@@ -14,6 +14,7 @@ from agentstead.log import stopping
 from agentstead.log.census import live_workers
 from agentstead.log.log import SessionRow, Stop
 from agentstead.log.waiting import Place, place_of
+from agentstead.resources.why.budgets import BudgetFacts, gather_budget
 from agentstead.resources.why.packages import PackageFacts, gather_packages
 from agentstead.resources.why.work import WorkFacts, gather_work
 from agentstead.store import checkpoints
@@ -52,6 +53,8 @@ class Facts:
     """Its place in the work queue, on a self-hosted environment."""
     packages: PackageFacts | None = None
     """Packages of its environment that are not there."""
+    above: BudgetFacts | None = None
+    """A budget above the session that has no room for its next request."""
 
     place: Place | None = None
     """Among those that wait for a worker; None: it does not."""
@@ -128,6 +131,7 @@ async def gather(call: Call, session_id: str) -> Facts:
         work=await gather_work(call, row),
         packages=await gather_packages(call, row),
         stop=await in_force(call, row),
+        above=await gather_budget(call, session_id),
         sandbox=await checkpoints.told(call.services.database, session_id),
     )
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from agentstead.log.waiting import Place
 from agentstead.resources.session_budget import against_cap, cost
+from agentstead.resources.why.budgets import BudgetFacts
 from agentstead.resources.why.facts import Facts, stamp
+from agentstead.wire.budget import reached
 
 NOBODY: Mapping[str, Any] = {"type": "nothing"}
 """Nobody can do anything."""
@@ -206,6 +208,22 @@ def tool_running(facts: Facts) -> Said | None:
     )
 
 
+def room_awaited(facts: Facts) -> Said | None:
+    """A request has begun that others' reservations leave no room for."""
+    above = facts.above
+    spans = [one for one in facts.tail if one["type"].startswith("span.model_request")]
+    if above is None or above.final or facts.row.status != "running" or not spans:
+        return None
+    if spans[0]["id"] != above.request_id:
+        return None
+    return Said(
+        f"A model request waits until others under the same budget have ended. {above.text}.",
+        facts.since(spans[0]),
+        above.waits(),
+        "Wait, raise the budget, or send user.interrupt.",
+    )
+
+
 def model_answering(facts: Facts) -> Said | None:
     """A request without an end."""
     spans = [one for one in facts.tail if one["type"].startswith("span.model_request")]
@@ -298,6 +316,8 @@ def budget_reached(facts: Facts) -> Said | None:
     """Work waits that the budget has no room for."""
     if stop(facts) != "budget_reached":
         return None
+    if facts.above is not None and not reached(facts.row.budget, facts.row.list_cost):
+        return budget_above(facts, facts.above)
     waits = {"type": "budget", "budget": facts.row.budget, "list_cost_cents": cost(facts.row)}
     action = (
         "Update the session with a budget above the cost, or with budget null to remove it; "
@@ -305,6 +325,16 @@ def budget_reached(facts: Facts) -> Said | None:
     )
     reason = f"Its budget is used up: {against_cap(facts.row)}."
     return Said(reason, idle_since(facts), waits, action)
+
+
+def budget_above(facts: Facts, above: BudgetFacts) -> Said:
+    """Which one, its limit, and what is left of it."""
+    action = "Raise its limit or archive it; the work goes on by itself."
+    if above.unpriced:
+        action = "Give the model a price in AGENTSTEAD_PRICES_FILE, or archive the budget."
+    elif (ends := above.budget["period_ends_at"]) is not None:
+        action = f"Raise its limit, or wait until {ends}; the work goes on by itself."
+    return Said(f"{above.text}.", idle_since(facts), above.waits(), action)
 
 
 ENDS: dict[str | None, tuple[str, str]] = {
@@ -351,6 +381,7 @@ REASONS: tuple[tuple[str, Rule], ...] = (
     ("not_taken_yet", not_taken_yet),
     ("rescheduling", rescheduling),
     ("tool_running", tool_running),
+    ("room_awaited", room_awaited),
     ("model_answering", model_answering),
     ("next_step", next_step),
     ("requires_action", requires_action),
