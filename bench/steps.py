@@ -34,6 +34,7 @@ from agentstead.providers.catalogue import Catalogue
 from agentstead.providers.provider import Provider
 from agentstead.providers.scripted import Scripted
 from agentstead.providers.scripted.scenario import scenario
+from agentstead.resources.budgets.reserving import Reservations
 from agentstead.sandbox.sandbox import Outcome
 from agentstead.settings import Settings
 from agentstead.store.embedded import EmbeddedPostgres
@@ -174,11 +175,24 @@ class Bench:
             made.append(session_id)
         return made
 
+    @asynccontextmanager
+    async def budget(self) -> AsyncIterator[None]:
+        """A budget above all sessions, which is never used up."""
+        await self.db.execute(
+            "insert into budgets (id, workspace_id, name, scope, period, max_tokens, starts_at,"
+            " created_at, updated_at) values ('budget_bench', %s, 'bench', 'workspace', 'total',"
+            " 1000000000000, now(), now(), now())",
+            (WORKSPACE,),
+        )
+        yield
+        await self.db.execute("update budgets set archived_at = now()")
+
     def world(self, catalogue: Catalogue, log: Any) -> World:
         """The real worker's world, with a tool that does nothing."""
         return World(
             log=log, previews=self.log, models=catalogue, sandbox=FakeSandbox(self.clock), tools=tools(),
             clock=self.clock, ids=self.ids, limits=limits_of(Settings()), pace=pace_of(Settings()),
+            budgets=Reservations(self.db, self.clock),
         )  # fmt: skip
 
     async def through_worker(
@@ -350,6 +364,10 @@ async def measure() -> None:
             f"{worker / steps * 1e6:8.0f} µs, of it the log {log / steps * 1e6:.0f} µs "
             f"(straight: {straight_ / steps * 1e6:.0f} µs in all)",
         )
+        async with bench.budget():
+            above = median([await bench.through_worker(catalogue, MODEL) for _ in range(ROUNDS)])
+        line("with one budget above all sessions", f"{steps / above:8.0f} steps/s")
+        line("ratio (with it / without)", f"{worker / above:8.2f}")
         await profiled(bench, catalogue)
         with upstream(0.0, tool=TOOL, steps=STEPS) as url:
             settings = Settings(anthropic_api_key="bench", anthropic_base_url=url)  # type: ignore[arg-type]
@@ -364,6 +382,7 @@ async def measure() -> None:
             log=steps / log,
             ratio=straight_ / worker,
             ratio_log=log / worker,
+            ratio_budget=worker / above,
             http=steps / spent,
         )
         await bench.log.close()

@@ -7,6 +7,7 @@ from agentstead.harness.steps import CallModel, RunTools, Wait
 from agentstead.providers.prices import Price, rates
 from agentstead.testing.script import use
 from agentstead.wire.budget import PICODOLLARS_PER_CENT
+from agentstead.wire.events.stored import Draft
 from agentstead.worker.judge import Ruling
 from tests.harness.talk import CHILD_ID, PRIMARY, Talk
 
@@ -94,6 +95,59 @@ def test_a_budget_that_leaves_no_room_changes_nothing():
     talk.new_budget(cap(1))
     assert talk.settle() == (Wait("budget"),)
     assert talk.state.primary.paused
+
+
+def put_off(talk: Talk, until: float | None = None) -> None:
+    """The worker finds no room in a budget above the session."""
+    (step,) = talk.settle()
+    fields = {"model_request_start_id": step.request_id, "is_error": None, "model_usage": {}}
+    private = {"short": {"budget_id": "budget_1", "until": until}}
+    talk.write(Draft("span.model_request_end", PRIMARY, fields, private))
+
+
+def test_a_budget_above_pauses_what_was_not_asked_until_there_is_room():
+    talk = Talk()
+    talk.message("begin")
+    put_off(talk)
+    assert talk.settle() == (Wait("budget"),)
+    assert talk.state.stop_reason == {"type": "budget_reached"}
+    assert talk.state.primary.paused
+    talk.write(Draft("session.updated", PRIMARY, {"title": "new"}))
+    assert talk.settle() == (Wait("budget"),)
+    talk.write(Draft("session.updated", PRIMARY, {}, {"room": "budget_1"}))
+    assert isinstance(talk.settle()[0], CallModel)
+    talk.answer("Done.")
+    talk.settle()
+    assert talk.state.stop_reason == {"type": "end_turn"}
+
+
+def test_room_that_comes_before_the_pause_is_written_is_not_slept_over():
+    talk = Talk()
+    talk.message("begin")
+    put_off(talk)
+    talk.write(Draft("session.updated", PRIMARY, {}, {"room": "budget_1"}))
+    assert isinstance(talk.settle()[0], CallModel)
+    assert not [event for event in talk.events if event.type == "session.status_idle"]
+
+
+def test_a_new_period_ends_the_pause():
+    talk = Talk()
+    talk.message("begin")
+    until = talk.clock.now() + 100
+    put_off(talk, until)
+    assert talk.settle() == (Wait("budget", until),)
+    talk.clock.at = until
+    assert isinstance(talk.settle()[0], CallModel)
+
+
+def test_room_above_is_none_at_the_sessions_own_cap():
+    talk = Talk(budget=cap(1), price=PRICE)
+    talk.message("begin")
+    talk.answer("Done.")
+    talk.message("more")
+    assert talk.settle() == (Wait("budget"),)
+    talk.write(Draft("session.updated", PRIMARY, {}, {"room": "budget_1"}))
+    assert talk.settle() == (Wait("budget"),)
 
 
 def test_an_interrupt_drops_nothing_of_a_paused_thread():

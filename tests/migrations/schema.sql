@@ -54,6 +54,50 @@ CREATE TABLE public.blobs (
     created_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE public.budget_reservations (
+    budget_id text NOT NULL COLLATE pg_catalog."C",
+    request_id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    starts_at timestamp with time zone NOT NULL,
+    picodollars numeric NOT NULL,
+    tokens bigint NOT NULL,
+    settled boolean DEFAULT false NOT NULL
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.budget_waits (
+    thread_id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    budget_id text NOT NULL COLLATE pg_catalog."C",
+    request_id text NOT NULL COLLATE pg_catalog."C",
+    final boolean NOT NULL,
+    picodollars numeric,
+    tokens bigint NOT NULL,
+    model text NOT NULL,
+    until timestamp with time zone,
+    at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.budgets (
+    id text NOT NULL COLLATE pg_catalog."C",
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL,
+    scope text NOT NULL,
+    agent_id text COLLATE pg_catalog."C",
+    period text NOT NULL,
+    max_picodollars numeric,
+    max_tokens bigint,
+    starts_at timestamp with time zone NOT NULL,
+    picodollars numeric DEFAULT 0 NOT NULL,
+    tokens bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    archived_at timestamp with time zone
+)
+WITH (fillfactor='50');
+
 CREATE TABLE public.call_starts (
     call_id text NOT NULL COLLATE pg_catalog."C",
     session_id text NOT NULL COLLATE pg_catalog."C",
@@ -325,6 +369,19 @@ CREATE TABLE public.threads (
 )
 WITH (fillfactor='70');
 
+CREATE TABLE public.usage_ledger (
+    workspace_id text NOT NULL COLLATE pg_catalog."C",
+    at timestamp with time zone NOT NULL,
+    agent_id text NOT NULL COLLATE pg_catalog."C",
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    model text NOT NULL,
+    input_tokens bigint NOT NULL,
+    output_tokens bigint NOT NULL,
+    cache_read_tokens bigint NOT NULL,
+    cache_creation_tokens bigint NOT NULL,
+    picodollars numeric
+);
+
 CREATE TABLE public.vault_credentials (
     id text NOT NULL COLLATE pg_catalog."C",
     workspace_id text NOT NULL COLLATE pg_catalog."C",
@@ -441,6 +498,15 @@ ALTER TABLE ONLY public.audit
 ALTER TABLE ONLY public.blobs
     ADD CONSTRAINT blobs_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.budget_reservations
+    ADD CONSTRAINT budget_reservations_pkey PRIMARY KEY (budget_id, request_id);
+
+ALTER TABLE ONLY public.budget_waits
+    ADD CONSTRAINT budget_waits_pkey PRIMARY KEY (thread_id);
+
+ALTER TABLE ONLY public.budgets
+    ADD CONSTRAINT budgets_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.call_starts
     ADD CONSTRAINT call_starts_pkey PRIMARY KEY (call_id);
 
@@ -545,6 +611,16 @@ CREATE INDEX audit_unchained ON public.audit USING btree (txid, id) WHERE (chain
 
 CREATE INDEX blobs_age ON public.blobs USING btree (created_at);
 
+CREATE INDEX budget_reservations_request ON public.budget_reservations USING btree (request_id);
+
+CREATE INDEX budget_waits_budget ON public.budget_waits USING btree (budget_id);
+
+CREATE INDEX budget_waits_session ON public.budget_waits USING btree (session_id);
+
+CREATE INDEX budgets_live ON public.budgets USING btree (workspace_id) WHERE (archived_at IS NULL);
+
+CREATE INDEX budgets_page ON public.budgets USING btree (workspace_id, created_at, id);
+
 CREATE INDEX call_starts_session ON public.call_starts USING btree (session_id);
 
 CREATE INDEX checkpoints_blob ON public.checkpoints USING btree (blob_id);
@@ -593,6 +669,8 @@ CREATE INDEX stops_page ON public.stops USING btree (workspace_id, created_at, i
 
 CREATE INDEX threads_session ON public.threads USING btree (session_id, created_at, id);
 
+CREATE INDEX usage_ledger_time ON public.usage_ledger USING btree (workspace_id, at);
+
 CREATE INDEX vault_credentials_page ON public.vault_credentials USING btree (vault_id, created_at, id);
 
 CREATE UNIQUE INDEX vault_credentials_place ON public.vault_credentials USING btree (vault_id, ((kind = 'environment_variable'::text)), key) WHERE (archived_at IS NULL);
@@ -627,6 +705,21 @@ ALTER TABLE ONLY public.api_keys
 
 ALTER TABLE ONLY public.blobs
     ADD CONSTRAINT blobs_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.budget_reservations
+    ADD CONSTRAINT budget_reservations_budget_id_fkey FOREIGN KEY (budget_id) REFERENCES public.budgets(id);
+
+ALTER TABLE ONLY public.budget_waits
+    ADD CONSTRAINT budget_waits_budget_id_fkey FOREIGN KEY (budget_id) REFERENCES public.budgets(id);
+
+ALTER TABLE ONLY public.budget_waits
+    ADD CONSTRAINT budget_waits_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.budget_waits
+    ADD CONSTRAINT budget_waits_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.budgets
+    ADD CONSTRAINT budgets_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
 
 ALTER TABLE ONLY public.checkpoints
     ADD CONSTRAINT checkpoints_blob_id_fkey FOREIGN KEY (blob_id) REFERENCES public.blobs(id);

@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from agentstead.errors import ProviderFault
+from agentstead.harness.budget import Bound, Short
 from agentstead.harness.permission import ALLOWED, HIGH_RISK, UNDECIDED
 from agentstead.harness.state import fold_all
 from agentstead.harness.steps import CallModel
@@ -140,12 +141,12 @@ async def test_it_is_not_asked_outside_of_the_agents_region() -> None:
     assert script.requests == []
 
 
-async def asked(place: Place, *calls: Any, budget: Any = None) -> list[Any]:
+async def asked(place: Place, *calls: Any, budget: Any = None, budgeted: bool = False) -> list[Any]:
     """The drafts of an answer with these calls, each under `auto`."""
     everything = {"enabled": True, "permission_policy": AUTO}
     place.config["tools"] = [{**TOOLSET, "default_config": everything, "configs": []}]
     await place.session()
-    record = replace(place.log.sessions[SESSION].record(), budget=budget)
+    record = replace(place.log.sessions[SESSION].record(), budget=budget, budgeted=budgeted)
     state = from_record(place.world, record)
     content = [{"type": "text", "text": "tidy up"}]
     events = [
@@ -199,3 +200,29 @@ async def test_nobody_is_asked_at_the_cap() -> None:
     assert drafts[0].fields["evaluated_permission"] == "ask"
     assert drafts[0].private["judge"]["fault"] == "The session's budget is used up."
     assert script.requests == []
+
+
+class NoRoomForJudges:
+    """Budgets above the session with room for its own requests only."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Bound]] = []
+
+    async def reserve(self, _: Lease, __: str, request_id: str, bound: Bound) -> Short | None:
+        self.asked.append((request_id, bound))
+        return Short("budget_1", final=False) if request_id.endswith(":judge") else None
+
+
+async def test_the_client_is_asked_where_budgets_above_have_no_room_for_judges() -> None:
+    calls = (use("bash", verdict="allow"), use("bash", verdict="deny"))
+    place, script = placed(by_command, in_turn([say(*calls)]))
+    budgets = NoRoomForJudges()
+    place.world = replace(place.world, budgets=budgets)
+    drafts = await asked(place, budgeted=True)
+    assert drafts[0].fields["evaluated_permission"] == "ask"
+    assert drafts[0].private["judge"]["fault"] == "A budget above the session is used up."
+    assert script.requests == []
+    (_, own), (key, judges) = budgets.asked
+    assert key == "sevt_2:judge"
+    assert (own.picodollars, judges.picodollars) == (None, None)
+    assert judges.tokens > 2 * 2048

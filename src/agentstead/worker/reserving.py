@@ -19,7 +19,7 @@ from agentstead.providers.provider import ModelRequest
 from agentstead.worker.world import Model, World
 
 FIRST_LOOK_SECONDS = 0.02
-LOOK_SECONDS_MAX = 1.0
+LOOK_SECONDS_MAX = 0.25
 OVERHEAD_TOKENS = 2_000
 """What a provider adds of its own to a prompt: instructions on tools, the marks of messages."""
 

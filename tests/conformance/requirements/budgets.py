@@ -37,4 +37,30 @@ REQUIREMENTS = {
         SDK,
     ),
     "why": Requirement("extension", "`/why` names the cap, the cost, and what to do.", OWN),
+    "above-settled": Requirement(
+        "own",
+        "A request is reserved in every budget above its session and settled at its real cost, which stays in the usage report when the session is deleted.",
+        OWN,
+    ),
+    "above-reached": Requirement(
+        "own",
+        "What no budget above has room for is not asked: the session idles with `budget_reached`, refuses what starts work, and goes on by itself once the budget is raised or archived.",
+        OWN,
+    ),
+    "above-why": Requirement(
+        "own", "`/why` names the budget above, its limit, what is spent and reserved.", OWN
+    ),
+    "above-race": Requirement(
+        "own",
+        "Sessions whose requests do not fit beside one another wait for one another; spent and reserved never exceed the limit together.",
+        OWN,
+    ),
+    "above-unpriced": Requirement(
+        "own",
+        "Under a budget in money a model without a list price is a 400 `model_not_budgetable`; a session that has one already pauses.",
+        OWN,
+    ),
+    "above-bad-input": Requirement(
+        "own", "Bad budgets and bad questions about usage are a 400 that names the field.", OWN
+    ),
 }

@@ -154,7 +154,9 @@ async def test_a_request_is_reserved_and_settled_once_whoever_drives_it(
     with pytest.raises(LeaseLost):
         await log.append(old, [end(new, "request_1", CENT, 1)], seen=0, derived=derived(new))
     assert await standing(database) == {"budget_1": (CENT, 0)}
-    ledger = await database.fetch_one("select count(*) as n, sum(picodollars) as p from usage_ledger")
+    ledger = await database.fetch_one(
+        "select count(*) as n, sum(picodollars) as p from usage_ledger"
+    )
     assert ledger == {"n": 1, "p": CENT}
 
 
@@ -182,9 +184,7 @@ async def test_a_judge_is_settled_with_the_request_it_judges(
     await desk.reserve(lease, "t", "request_1:judge", bound(3 * CENT))
     record = {"model": "j", "usage": {"input_tokens": 5}, "list_cost": 2 * CENT}
     call = replace(event(new, "agent.tool_use", name="bash", input={}), private={"judge": record})
-    await log.append(
-        lease, [call, end(new, "request_1", CENT, 1)], seen=0, derived=derived(new)
-    )
+    await log.append(lease, [call, end(new, "request_1", CENT, 1)], seen=0, derived=derived(new))
     assert await standing(database) == {"budget_1": (3 * CENT, 0)}
     models = await database.fetch("select model, input_tokens from usage_ledger order by model")
     assert models == [
@@ -199,9 +199,7 @@ async def test_a_new_day_begins_anew_and_pays_not_for_the_old_one(
     new, lease = await begun(log)
     clock = ManualClock(DAY * 20_000 + 100)
     midnight = datetime.fromtimestamp(DAY * 20_000, UTC)
-    await budget(
-        database, "budget_1", period="day", starts_at=midnight, max_picodollars=10 * CENT
-    )
+    await budget(database, "budget_1", period="day", starts_at=midnight, max_picodollars=10 * CENT)
     desk = Reservations(database, clock)
     assert await desk.reserve(lease, "t", "request_1", bound(9 * CENT)) is None
     short = await desk.reserve(lease, "t", "request_2", bound(9 * CENT))
