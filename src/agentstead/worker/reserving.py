@@ -80,12 +80,12 @@ def bound_of(request: ModelRequest, model: Model, known: int = 0) -> Bound:
 
 def prompt_tokens(request: ModelRequest, known: int) -> int:
     """No text has more tokens than bytes."""
-    new: Sequence[Mapping[str, Any]] = request.messages
-    counted: list[Any] = [request.system, request.tools]
-    if known:
-        answers = [at for at, one in enumerate(new) if one["role"] == "assistant"]
-        new = new[answers[-1] + 1 :] if answers else new
-        counted = []
+    new: list[Mapping[str, Any]] = []
+    for message in reversed(request.messages):
+        if known and message["role"] == "assistant":
+            break
+        new.append(message)
+    counted = () if known else (request.system, request.tools)
     if any(remote(block) for message in new for block in blocks(message)):
         return 1 << 62  # nobody here knows how large it is: the whole window
     text = json.dumps([*counted, new], ensure_ascii=False)
