@@ -50,9 +50,7 @@ def from_record(world: World, record: SessionRecord, skills: tuple[Skill, ...] =
     )
     state = fold_all(state, record.events).with_inbox(record.inbox)
     files = resource.files_of(record.resources)
-    return evolve(
-        state, attached=files, stopped=record.stopped, budgeted=record.budgeted
-    )
+    return evolve(state, attached=files, stopped=record.stopped, budgeted=record.budgeted)
 
 
 def tool_texts(world: World) -> dict[str, ToolText]:

@@ -165,9 +165,7 @@ class Turn:
             state = fold_all(self.state, appended.events)
         self.see(appended.inbox)
         last = appended.events[-1].seq if appended.events else state.seq
-        state = evolve(
-            state, seq=last, stopped=appended.stopped, budgeted=appended.budgeted
-        )
+        state = evolve(state, seq=last, stopped=appended.stopped, budgeted=appended.budgeted)
         return state.with_inbox(appended.inbox)
 
     async def wait(
