@@ -8,10 +8,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from agentstead.errors import ProviderFault
-from agentstead.harness.budget import Bound, Short
 from agentstead.harness.permission import ALLOWED, HIGH_RISK, UNDECIDED
 from agentstead.harness.state import fold_all
 from agentstead.harness.steps import CallModel
+from agentstead.log.charges import Bound, Short
 from agentstead.log.log import Lease
 from agentstead.providers.prices import Price, rates
 from agentstead.testing.script import Answer, Script, ScriptedModels, in_turn, refuse, say, use

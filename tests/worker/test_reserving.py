@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agentstead.harness.budget import Bound, Short
+from agentstead.log.charges import Bound, Short
 from agentstead.log.log import Appended, Lease, SessionRecord
 from agentstead.providers.prices import Price, rates
 from agentstead.providers.provider import Capabilities, ModelRequest, Usage

@@ -32,27 +32,6 @@ class Cost:
 NOTHING = Cost()
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """The most that a model request can use."""
-
-    picodollars: int | None
-    """None: the model has no list price."""
-    tokens: int
-    model: str
-
-
-@dataclass(frozen=True, slots=True)
-class Short:
-    """A budget that has no room for a request."""
-
-    budget_id: str
-    final: bool
-    """Even once all that is reserved is settled; else it may fit then."""
-    until: float | None = None
-    """When the budget's next period begins."""
-
-
 def list_cost(cost: Cost, budget: Mapping[str, Any] | None) -> dict[str, str] | None:
     """What a usage shows; None while nothing was priced, and for good once something was not."""
     shown = not cost.unpriced and (cost.priced or budget is not None)

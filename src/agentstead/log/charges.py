@@ -6,6 +6,7 @@ rows, for which all sessions of a workspace would have to wait, are not touched 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from agentstead.log.sheet import JUDGED, Sheet, arrays
@@ -36,6 +37,27 @@ COUNTS = (
 )
 Used = Mapping[str, Any]
 """`usage` and `list_cost` of a request, as they are kept with its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The most that a model request can use."""
+
+    picodollars: int | None
+    """None: the model has no list price."""
+    tokens: int
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """A budget that has no room for a request."""
+
+    budget_id: str
+    final: bool
+    """Even once all that is reserved is settled; else it may fit then."""
+    until: float | None = None
+    """When the budget's next period begins."""
 
 
 async def charge(connection: Connection, sheets: Sequence[Sheet]) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 from agentstead import ids as prefixes
 from agentstead.errors import ProviderFault, Refusal
 from agentstead.harness import permission
-from agentstead.harness.budget import Short
 from agentstead.harness.drafts import NO_USAGE
 from agentstead.harness.permission import Verdict
 from agentstead.harness.place import by_client
@@ -21,6 +20,7 @@ from agentstead.harness.servers import NO_OFFER, Offer
 from agentstead.harness.state import State
 from agentstead.harness.steps import CallModel
 from agentstead.harness.thread import Thread
+from agentstead.log.charges import Short
 from agentstead.log.log import Lease
 from agentstead.prompt import context
 from agentstead.prompt.context import Conversation, Scribe

@@ -10,10 +10,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agentstead.harness.budget import Bound, Short
 from agentstead.harness.state import State
 from agentstead.harness.thread import Thread
-from agentstead.log.charges import JUDGE
+from agentstead.log.charges import JUDGE, Bound, Short
 from agentstead.log.log import Lease
 from agentstead.providers.provider import ModelRequest
 from agentstead.worker.world import Model, World

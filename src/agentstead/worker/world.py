@@ -6,11 +6,11 @@ from typing import Any, Protocol
 
 from agentstead.clock import Clock
 from agentstead.errors import McpFault
-from agentstead.harness.budget import Bound, Short
 from agentstead.harness.mounts import Skill
 from agentstead.harness.repositories import Repository
 from agentstead.harness.servers import ServerTool
 from agentstead.ids import Ids
+from agentstead.log.charges import Bound, Short
 from agentstead.log.log import Lease, Log
 from agentstead.providers.prices import Price
 from agentstead.providers.provider import Capabilities, Provider

@@ -10,8 +10,8 @@ import pytest
 
 from agentstead.clock import SystemClock
 from agentstead.errors import LeaseLost
-from agentstead.harness.budget import Bound
 from agentstead.ids import RandomIds
+from agentstead.log.charges import Bound
 from agentstead.log.event_log import EventLog
 from agentstead.log.log import Lease, NewSession
 from agentstead.resources.budgets.reserving import Reservations

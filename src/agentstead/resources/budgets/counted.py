@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from agentstead.harness.budget import Bound
+from agentstead.log.charges import Bound
 from agentstead.log.sheet import arrays
 from agentstead.resources.budgets.period import begins, ends
 from agentstead.store.pool import Transaction

@@ -15,7 +15,7 @@ from typing import Any
 
 from agentstead.clock import Clock
 from agentstead.errors import LeaseLost, StoreFault
-from agentstead.harness.budget import Bound, Short
+from agentstead.log.charges import Bound, Short
 from agentstead.log.log import Lease
 from agentstead.log.sheet import arrays
 from agentstead.resources.budgets.counted import Counted, counted, save
