@@ -1,4 +1,4 @@
--- Rows as builds with migration 0021 wrote them, at least one per table it made.
+-- Rows as builds with migration 0022 wrote them, at least one per table it made.
 insert into sessions (id, workspace_id, primary_thread_id, agent_id, agent_version, agent, environment_id, environment, created_at, updated_at, status) values
     ('sesn_budgets', 'wrkspc_01000000000000000default', 'sthr_budgets', 'agent_1', 1, '{"id":"agent_1"}', 'env_1', '{"id":"env_1"}', '2026-01-02 03:04:05+00', '2026-01-02 03:04:05+00', 'idle');
 insert into budgets (id, workspace_id, name, scope, agent_id, period, max_picodollars, max_tokens, starts_at, picodollars, tokens, created_at, updated_at) values
