@@ -18,7 +18,7 @@ import uvloop
 from tests.support.places import temporary_dir
 
 from agentstead.log.census import take_census
-from agentstead.log.lease import EXPIRE, OVERLOOKED
+from agentstead.log.lease import EXPIRE
 from agentstead.providers.catalogue import Catalogue
 from agentstead.settings import Settings
 from agentstead.store.embedded import EmbeddedPostgres
@@ -80,12 +80,11 @@ async def looks(name: str, bench: Bench) -> None:
     """Print what it costs to look over all sessions."""
     db = bench.db
     claim = await took(lambda: bench.log.claim("nobody", 50))
-    look = await took(lambda: db.fetch_one(OVERLOOKED))
     bury = await took(lambda: db.execute(EXPIRE, ("nobody",)))
     census = await took(lambda: take_census(db))
     line(
-        f"{name}: claim, look-round, burial, census",
-        f"{claim:.1f}, {look:.1f}, {bury:.1f}, {census:.1f} ms",
+        f"{name}: claim, burial, census",
+        f"{claim:.1f}, {bury:.1f}, {census:.1f} ms",
     )
 
 

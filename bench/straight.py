@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from agentstead.clock import SystemClock, rfc3339
-from agentstead.harness import context
 from agentstead.harness.drafts import NO_USAGE
 from agentstead.harness.usage import add, on_wire
 from agentstead.ids import EVENT, RandomIds
+from agentstead.prompt import context
 from agentstead.providers.provider import Done, ModelRequest, Provider
 from agentstead.sandbox.sandbox import Limits, SandboxSpec
 from agentstead.store.pool import Database
