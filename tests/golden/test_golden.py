@@ -51,7 +51,7 @@ class Told(Talk):
             self.lines.append(json.dumps({"step": shown(step)}))
             if isinstance(step, CallModel):
                 messages = self.request(step.thread_id).messages
-                self.lines.append(json.dumps({"request": messages}))
+                self.lines.append(json.dumps({"request": list(messages)}))
 
 
 def shown(step) -> dict:

@@ -614,7 +614,7 @@ BUGS = (
     Bug("an event twice", "ids written twice|idle again|nothing may follow", twice),
     Bug("no journal", "executed twice", doubles=Doubles(sandbox=NoJournal), seeds_only=True),
     Bug("forgets starts", "servers called twice", doubles=Doubles(log=ForgetsStarts),
-        seeds_only=True, once=(103,)),
+        seeds_only=True, once=(160,)),
     Bug("gives up outcomes", "although nothing had gone wrong", doubles=Doubles(log=AlwaysStarted)),
     Bug("calls servers twice", "servers called twice", doubles=Doubles(servers=CallsTwice)),
     Bug("tells again", "told twice", tells_again, seeds_only=True, once=(53,)),

@@ -360,7 +360,7 @@ class Pace:
     retry_max_seconds: float = 30.0
     judge_timeout_seconds: float = 20.0
     """How long the judge of a call may take."""
-    drain_seconds: float = 0.0
+    drain_seconds: float = 10.0
     """How long a worker that stops lets the steps that go on end, before it cuts them."""
     repeats_max: int = 5
     """So many equal failures of a call are told to the model; twice as many end the turn; 0: never."""
