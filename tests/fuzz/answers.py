@@ -17,6 +17,8 @@ KINDS = {
     429: {"rate_limit_error"},
 }
 """Status → `error.type` (wire §1.5)."""
+REPORT = "usage_report"
+"""The one answer whose data is whole, and no page."""
 STREAM = "text/event-stream"
 
 
@@ -39,7 +41,8 @@ def judge(method: str, status: int, headers: Mapping[str, str], body: bytes | No
         error_shape(status, value, headers)
     else:
         assert status == 200, said
-        if method == "GET" and isinstance(value, dict) and isinstance(value.get("data"), list):
+        listed = isinstance(value, dict) and isinstance(value.get("data"), list)
+        if method == "GET" and listed and value.get("type") != REPORT:
             page_shape(value)
     return value
 

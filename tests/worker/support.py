@@ -24,6 +24,9 @@ async def in_sandbox(call: ToolCall) -> Outcome:
     return await call.sandbox.call(call.session_id, call.spec, call.id, "bash", call.input)
 
 
+QUICK = {"claim_poll_seconds": 0.02, "heartbeat_seconds": 0.05, "drain_seconds": 0.0}
+
+
 def tool(name: str, run: Run = in_sandbox) -> Tool:
     return Tool(name, f"Run {name}.", {"type": "object"}, Effect.WRITE, run)
 
@@ -46,7 +49,7 @@ class Place:
             clock=self.clock,
             ids=RandomIds(self.clock),
             limits=Limits(),
-            pace=Pace(**{"claim_poll_seconds": 0.02, "heartbeat_seconds": 0.05, **pace}),
+            pace=Pace(**{**QUICK, **pace}),
         )
 
     async def session(self, *texts: str) -> None:
