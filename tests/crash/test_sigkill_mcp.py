@@ -20,7 +20,7 @@ from tests.support.processes import Platform, Running, quick_platform
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("processes")]
 
 SESSIONS = 6
-KILLS = 3
+KILLS = 2
 WORKERS = 3
 STEPS = 2
 CALL_SECONDS = 2.0

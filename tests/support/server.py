@@ -183,6 +183,7 @@ async def serving(
         pace=Pace(
             sessions_max=config.worker_sessions_max,
             claim_poll_seconds=0.2,
+            drain_seconds=0.0,
             retry_first_seconds=config.retry_first_seconds,
             retry_max_seconds=config.retry_max_seconds,
             judge_timeout_seconds=config.judge_timeout_seconds,
