@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import psycopg
@@ -166,10 +167,14 @@ async def test_a_handle_tells_what_happens(server: Running) -> None:
 async def test_events_are_followed_from_the_first(server: Running) -> None:
     result = await an_agent(server, add).arun("add")
     seen = []
-    async for event in follow(result.session_id, base_url=server.url, api_key=server.key):
-        seen.append(event["id"])
-        if event["type"] == "session.status_idle" and event["stop_reason"]["type"] == "end_turn":
-            break
+    async with aclosing(
+        follow(result.session_id, base_url=server.url, api_key=server.key)
+    ) as events:
+        async for event in events:
+            seen.append(event["id"])
+            stop = event.get("stop_reason") or {}
+            if stop.get("type") == "end_turn":
+                break
     client = server.sdk()
     listed = [one.id async for one in client.beta.sessions.events.list(result.session_id)]
     assert list(dict.fromkeys(seen)) == listed

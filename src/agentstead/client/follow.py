@@ -4,7 +4,8 @@ The recipe that every client needs: subscribe first, then read the log for what 
 what was seen, and do so again after every break.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from agentstead.client.remote import OPENED, Json, Refused, Remote, Unreachable
 from agentstead.clock import Clock, SystemClock
@@ -18,7 +19,7 @@ ENDS = frozenset({"session.status_terminated", "session.deleted"})
 
 async def follow(
     session_id: str, *, base_url: str | None = None, api_key: str | None = None
-) -> AsyncIterator[Json]:
+) -> AsyncGenerator[Json, None]:
     """Every event of a session, from its first, and those to come, until it ends.
 
     `base_url`, `api_key`: as `AGENTSTEAD_BASE_URL` and `AGENTSTEAD_API_KEY` where left out, and else of
@@ -29,27 +30,31 @@ async def follow(
 
     settings: Settings = load(base_url=base_url, api_key=api_key)
     place = await found_place(settings)
-    async with Remote(place.url, place.key) as remote:
-        async for event in following(remote, session_id, SystemClock()):
+    async with (
+        Remote(place.url, place.key) as remote,
+        aclosing(following(remote, session_id, SystemClock())) as events,
+    ):
+        async for event in events:
             yield event
 
 
-async def following(remote: Remote, session_id: str, clock: Clock) -> AsyncIterator[Json]:
+async def following(remote: Remote, session_id: str, clock: Clock) -> AsyncGenerator[Json, None]:
     """The same, over a connection that is there."""
     seen: set[str] = set()
     failures = 0
     while True:
         try:
-            async for event in _once(remote, session_id):
-                failures = 0
-                event_id = event.get("id")
-                if event_id is None or event_id in seen:
-                    continue
-                if event.get("processed_at"):  # one that waits comes again when it is taken in
-                    seen.add(event_id)
-                yield event
-                if event["type"] in ENDS:
-                    return
+            async with aclosing(_once(remote, session_id)) as events:
+                async for event in events:
+                    failures = 0
+                    event_id = event.get("id")
+                    if event_id is None or event_id in seen:
+                        continue
+                    if event.get("processed_at"):  # one that waits comes again when it is taken in
+                        seen.add(event_id)
+                    yield event
+                    if event["type"] in ENDS:
+                        return
         except (Unreachable, Refused) as error:
             failures += 1
             passing = isinstance(error, Unreachable) or error.status >= 500
@@ -58,11 +63,12 @@ async def following(remote: Remote, session_id: str, clock: Clock) -> AsyncItera
         await clock.sleep(PAUSE_SECONDS)
 
 
-async def _once(remote: Remote, session_id: str) -> AsyncIterator[Json]:
+async def _once(remote: Remote, session_id: str) -> AsyncGenerator[Json, None]:
     """The log so far, then what comes, until the connection ends."""
-    async for frame in remote.events(session_id, deltas=False):
-        if frame["type"] != OPENED:
-            yield frame
-            continue
-        async for event in remote.pages(f"/v1/sessions/{session_id}/events"):
-            yield event
+    async with aclosing(remote.events(session_id, deltas=False)) as frames:
+        async for frame in frames:
+            if frame["type"] != OPENED:
+                yield frame
+                continue
+            async for event in remote.pages(f"/v1/sessions/{session_id}/events"):
+                yield event

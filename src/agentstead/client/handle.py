@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,7 +35,7 @@ class Handle:
     stopped: Json | None = None
     """The stop reason, once the session idles with nothing to answer here."""
     trouble: str = ""
-    events: AsyncIterator[Json] | None = None
+    events: AsyncGenerator[Json, None] | None = None
 
     async def __aiter__(self) -> AsyncIterator[Json]:
         """The events until the run stops; calls of functions are answered meanwhile.
@@ -80,6 +80,12 @@ class Handle:
     async def deny(self, call_id: str, reason: str = "") -> None:
         """Deny it."""
         await self._decide(call_id, reason or False)
+
+    async def close(self) -> None:
+        """Give up the connection; the run goes on."""
+        if self.events is not None:
+            await self.events.aclose()
+        await self.remote.http.aclose()
 
     async def _send(self, *events: Mapping[str, Any]) -> None:
         await self.remote.post(f"/v1/sessions/{self.session_id}/events", {"events": list(events)})

@@ -106,8 +106,10 @@ class ClaudeManagedAgent:
     async def arun(self, task: str) -> Result:
         """Run a task to its end. Raises ApprovalNeeded, RunStopped, Refused, Unreachable, Misconfigured."""
         handle = await self.astart(task)
-        async with handle.remote:
+        try:
             return await handle.wait()
+        finally:
+            await handle.close()
 
     # synchronous
 
@@ -166,7 +168,7 @@ class RunningHandle:
 
     def close(self) -> None:
         """Give up the connection; the run goes on."""
-        self.behind.run(self.handle.remote.http.aclose())
+        self.behind.run(self.handle.close())
         self.behind.close()
 
 

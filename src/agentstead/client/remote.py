@@ -6,7 +6,7 @@ failure is a `Misconfigured` or a `Refused` that says what happened and what to 
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -90,7 +90,7 @@ class Remote:
                 return
             query["page"] = page["next_page"]
 
-    async def events(self, session_id: str, *, deltas: bool = True) -> AsyncIterator[Json]:
+    async def events(self, session_id: str, *, deltas: bool = True) -> AsyncGenerator[Json, None]:
         """The frames of a session's stream, led by one of type `opened` once it is subscribed.
 
         `deltas`: messages in the making too.
