@@ -172,8 +172,8 @@ async def test_events_are_followed_from_the_first(server: Running) -> None:
     ) as events:
         async for event in events:
             seen.append(event["id"])
-            stop = event.get("stop_reason") or {}
-            if stop.get("type") == "end_turn":
+            idle = event["type"] == "session.status_idle"
+            if idle and event["stop_reason"]["type"] == "end_turn":
                 break
     client = server.sdk()
     listed = [one.id async for one in client.beta.sessions.events.list(result.session_id)]
