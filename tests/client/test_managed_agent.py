@@ -123,6 +123,16 @@ async def test_the_whole_of_a_declaration_at_work(
     assert rows == [(1, "Ada")]
 
 
+async def test_a_note_on_a_connector_makes_no_version(server: Running) -> None:
+    config = {"type": "api", "endpoint": "https://a.example.com"}
+    body = {"name": "a", "config": config, "permissions": {"read": True}}
+    http = server.http()
+    made = (await http.post("/v1/connectors", json=body)).json()
+    for change, version in (({"metadata": {"k": "v"}}, 1), ({"retries_max": 1}, 2), ({}, 2)):
+        changed = await http.post(f"/v1/connectors/{made['id']}", json=change)
+        assert changed.json()["version"] == version
+
+
 async def test_functions_of_the_program_answer(server: Running) -> None:
     agent = an_agent(server, add)
     assert "3" in (await agent.arun("add")).text

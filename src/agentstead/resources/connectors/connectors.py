@@ -29,6 +29,8 @@ connectors = Table("connectors", "connector")
 ONE = "/v1/connectors/{connector_id}"
 TIMEOUT_SECONDS, TIMEOUT_SECONDS_MAX = 30.0, 600.0
 RETRIES, RETRIES_MAX = 2, 10
+UNVERSIONED = frozenset({"description", "metadata"})
+"""What changes nothing of how it is called."""
 
 ConnectorName = Annotated[
     str, StringConstraints(max_length=32, pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$")
@@ -83,7 +85,7 @@ async def create(call: Call, body: ConnectorCreate) -> Mapping[str, Any]:
         "description": body.description or None,
         **settled(call, connector_id, body.config),
         "permissions": resolved(body.config.type, body.permissions),
-        "rate_limit": None if body.rate_limit is None else body.rate_limit.model_dump(),
+        "rate_limit": limit(body.rate_limit),
         "session_rate_limit": limit(body.session_rate_limit),
         "timeout_seconds": body.timeout_seconds,
         "retries_max": body.retries_max,
@@ -125,9 +127,10 @@ async def update(call: Call, connector_id: str, body: ConnectorUpdate) -> Mappin
         if row["archived_at"] is not None:
             raise Invalid(f"Connector {connector_id} is archived and cannot be changed.")
         values = changed(call, row, body)
-        if any(values[name] != row[name] for name in values):
+        news = {name for name in values if values[name] != row[name]}
+        if news:
             await opens(call, {**row, **values})
-            if secret_free(values) != secret_free(row):
+            if news - UNVERSIONED:
                 values["version"] = row["version"] + 1
             await connectors.update(write, connector_id, values)
         return await answer(call, await connectors.retrieve(tx, call.workspace_id, connector_id))
@@ -221,11 +224,6 @@ def resolved(kind: str, given: Mapping[str, bool]) -> dict[str, bool]:
 def limit(given: RateLimit | None) -> dict[str, Any] | None:
     """A limit as stored."""
     return None if given is None else given.model_dump()
-
-
-def secret_free(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What of it makes a version."""
-    return {name: value for name, value in row.items() if name not in ("metadata", "description")}
 
 
 async def opens(call: Call, row: Mapping[str, Any]) -> None:

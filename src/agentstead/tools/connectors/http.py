@@ -46,6 +46,7 @@ class Answer:
     status: int
     content_type: str
     body: bytes
+    retry_after: str = ""
 
     @property
     def text(self) -> str | None:
@@ -121,21 +122,12 @@ async def _read(response: httpx2.Response) -> Answer:
                 f"more than {BODY_BYTES_MAX} bytes were answered; ask for less.", kind="too_large"
             )
     headers = response.headers
-    answer = Answer(response.status_code, headers.get("content-type", ""), bytes(body))
-    return (
-        Refused(*_parts(answer), headers.get("retry-after", "")) if answer.status >= 400 else answer
+    return Answer(
+        response.status_code,
+        headers.get("content-type", ""),
+        bytes(body),
+        headers.get("retry-after", ""),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Refused(Answer):
-    """An answer with a status of failure."""
-
-    retry_after: str = ""
-
-
-def _parts(answer: Answer) -> tuple[int, str, bytes]:
-    return answer.status, answer.content_type, answer.body
 
 
 def _redirected(request: Request, response: httpx2.Response) -> Request:
@@ -165,7 +157,7 @@ def fault_of(answer: Answer, now: float) -> ConnectorFault:
     """What a status of failure means."""
     said = (answer.text or "").strip()[:SAID_CHARACTERS_MAX]
     message = f"HTTP status {answer.status}{f': {said}' if said else '.'}"
-    after = seconds_of(answer.retry_after, now) if isinstance(answer, Refused) else None
+    after = seconds_of(answer.retry_after, now)
     if answer.status in (401, 403, 407):
         return ConnectorFault(message, kind="auth")
     if answer.status == 429:
