@@ -1,12 +1,14 @@
 """One job on a server: an agent, a session, one message, and the session followed to its end."""
 
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 from agentstead.cli.progress import Progress, input_of, plain, shorten, text_of
-from agentstead.client.remote import OPENED, Json, Refused, Remote, Unreachable
+from agentstead.client.follow import following
+from agentstead.client.models import SCRIPTED, first_model
+from agentstead.client.remote import Json, Remote
 from agentstead.clock import Clock
-from agentstead.errors import Misconfigured
 
 NAME = "agentstead run"
 SYSTEM = (
@@ -14,9 +16,6 @@ SYSTEM = (
     "Do the whole job with your tools, check the result, and end with a short account of what "
     "you did and where the result is."
 )
-RECONNECTS_MAX = 20
-RECONNECT_SECONDS = 0.5
-SCRIPTED = "scripted"
 DONE, FAILED, ASKED = 0, 1, 2
 """Exit codes of `agentstead run`."""
 
@@ -36,7 +35,6 @@ class Job:
     answer: str = ""
     """The text of the last message."""
     calls: dict[str, Json] = field(default_factory=dict)
-    seen: set[str] = field(default_factory=set)
 
     async def run(self) -> int:
         """Do it; the exit code."""
@@ -54,7 +52,7 @@ class Job:
             await self._send({"type": "user.interrupt"})
 
     async def _create(self) -> str:
-        model = self.model or await self._first_model()
+        model = self.model or await first_model(self.remote)
         if model.startswith(SCRIPTED):
             self.progress.note(
                 f"The model {model} is scripted, not an AI: it says the same words whatever you"
@@ -72,19 +70,13 @@ class Job:
                 "agent": agent["id"],
                 "environment_id": environment,
                 "title": shorten(self.goal, 200),
+                "initial_events": [
+                    {"type": "user.message", "content": [{"type": "text", "text": self.goal}]}
+                ],
             },
         )
         self.progress.note(f"session {session['id']}  model {model}")
         return str(session["id"])
-
-    async def _first_model(self) -> str:
-        names = [str(model["id"]) async for model in self.remote.pages("/v1/models")]
-        if not names:
-            raise Misconfigured(
-                "The server has no model.\nSet ANTHROPIC_API_KEY or AGENTSTEAD_OPENAI_BASE_URL"
-                " where it runs, and restart it."
-            )
-        return next((name for name in names if not name.startswith(SCRIPTED)), names[0])
 
     async def _environment(self) -> str:
         async for environment in self.remote.pages("/v1/environments"):
@@ -97,42 +89,16 @@ class Job:
 
     async def _follow(self) -> Json:
         """The stop reason of the turn, however often the connection breaks."""
-        sent, failures = False, 0
-        while True:
-            try:
-                async for frame in self.remote.events(self.session_id):
-                    failures = 0
-                    if frame["type"] != OPENED:
-                        stop = self._take(frame)
-                    elif sent:
-                        stop = await self._catch_up()
-                    else:
-                        text = {"type": "text", "text": self.goal}
-                        await self._send({"type": "user.message", "content": [text]})
-                        sent, stop = True, None
-                    if stop is not None:
-                        return stop
-            except (Unreachable, Refused) as error:
-                failures += 1
-                passing = isinstance(error, Unreachable) or error.status >= 500
-                if not sent or not passing or failures > RECONNECTS_MAX:
-                    raise
-            await self.clock.sleep(RECONNECT_SECONDS)
-
-    async def _catch_up(self) -> Json | None:
-        """What the log holds that no stream has shown."""
-        async for event in self.remote.pages(f"/v1/sessions/{self.session_id}/events"):
-            stop = self._take(event)
-            if stop is not None:
-                return stop
-        return None
+        frames = following(self.remote, self.session_id, self.clock, deltas=True)
+        async with aclosing(frames):
+            async for frame in frames:
+                stop = self._take(frame)
+                if stop is not None:
+                    return stop
+        return {"type": "terminated"}
 
     def _take(self, event: Json) -> Json | None:
-        """Show one event once; the stop reason when it ends the turn."""
-        if event.get("id") in self.seen:
-            return None
-        if event.get("id") and event.get("processed_at"):
-            self.seen.add(event["id"])
+        """Show one event; the stop reason when it ends the turn."""
         self.progress.show(event)
         match event["type"]:
             case "agent.message":

@@ -38,19 +38,23 @@ async def follow(
             yield event
 
 
-async def following(remote: Remote, session_id: str, clock: Clock) -> AsyncGenerator[Json, None]:
-    """The same, over a connection that is there."""
+async def following(
+    remote: Remote, session_id: str, clock: Clock, *, deltas: bool = False
+) -> AsyncGenerator[Json, None]:
+    """The same, over a connection that is there. `deltas`: messages in the making too, which have no id."""
     seen: set[str] = set()
     failures = 0
     while True:
         try:
-            async with aclosing(_once(remote, session_id)) as events:
+            async with aclosing(_once(remote, session_id, deltas)) as events:
                 async for event in events:
                     failures = 0
                     event_id = event.get("id")
-                    if event_id is None or event_id in seen:
+                    if event_id in seen:
                         continue
-                    if event.get("processed_at"):  # one that waits comes again when it is taken in
+                    if event_id and event.get(
+                        "processed_at"
+                    ):  # one that waits comes again when it is taken in
                         seen.add(event_id)
                     yield event
                     if event["type"] in ENDS:
@@ -63,9 +67,9 @@ async def following(remote: Remote, session_id: str, clock: Clock) -> AsyncGener
         await clock.sleep(PAUSE_SECONDS)
 
 
-async def _once(remote: Remote, session_id: str) -> AsyncGenerator[Json, None]:
+async def _once(remote: Remote, session_id: str, deltas: bool) -> AsyncGenerator[Json, None]:
     """The log so far, then what comes, until the connection ends."""
-    async with aclosing(remote.events(session_id, deltas=False)) as frames:
+    async with aclosing(remote.events(session_id, deltas=deltas)) as frames:
         async for frame in frames:
             if frame["type"] != OPENED:
                 yield frame

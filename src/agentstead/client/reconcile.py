@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentstead.client.declared import ConnectorTool, FunctionTool
+from agentstead.client.models import first_model
 from agentstead.client.remote import Json, Remote
-from agentstead.errors import Misconfigured
 
 MARK = {"agentstead_declared": "1"}
 """Metadata of agents made here: others of the same name are somebody else's."""
 ALLOW, ASK = {"type": "always_allow"}, {"type": "always_ask"}
-SCRIPTED = "scripted"
 ENVIRONMENT = "declared agents"
 
 
@@ -103,11 +102,3 @@ async def environment_of(remote: Remote, declared: Declaration) -> str:
         if one["name"] == body["name"]:
             return str((await remote.post(f"/v1/environments/{one['id']}", body))["id"])
     return str((await remote.post("/v1/environments", body))["id"])
-
-
-async def first_model(remote: Remote) -> str:
-    """The server's first model that is one."""
-    names = [str(model["id"]) async for model in remote.pages("/v1/models")]
-    if not names:
-        raise Misconfigured("The server has no model.")
-    return next((name for name in names if not name.startswith(SCRIPTED)), names[0])
