@@ -87,6 +87,8 @@ def spoilt_body(case: Any) -> bool:
     return part is not None and part.mode is GenerationMode.NEGATIVE
 
 
+# the server's threads share the module `random` with what draws: its pool of connections uses it
+@pytest.mark.filterwarnings("ignore:Do not use the .random. module")
 @pytest.mark.timeout(SECONDS)
 @pytest.mark.parametrize("tag", TAGS)
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentstead.cli.progress import Progress, input_of, plain, shorten, text_of
+from agentstead.client.first_model import SCRIPTED, first_model
 from agentstead.client.follow import following
-from agentstead.client.models import SCRIPTED, first_model
 from agentstead.client.remote import Json, Remote
 from agentstead.clock import Clock
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentstead.client.declared import ConnectorTool, FunctionTool
-from agentstead.client.models import first_model
+from agentstead.client.first_model import first_model
 from agentstead.client.remote import Json, Remote
 
 MARK = {"agentstead_declared": "1"}
